@@ -1,0 +1,1 @@
+//! A version's files: written whole, checksummed, verified before parsed.

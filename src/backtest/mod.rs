@@ -1,0 +1,1 @@
+//! Trades and equity from signals, candles and costs. Pure.

@@ -1,0 +1,1 @@
+//! One file per subcommand: its arguments, its run, how its report reads.

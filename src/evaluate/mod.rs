@@ -1,0 +1,1 @@
+//! Predictions, classification figures, calibration, significance. Pure.

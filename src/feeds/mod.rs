@@ -1,0 +1,1 @@
+//! Candles from vendors' files and quote providers.

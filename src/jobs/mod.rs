@@ -1,0 +1,1 @@
+//! One use case per file: gather, decide, commit. No clap, no terminal.

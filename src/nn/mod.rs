@@ -1,0 +1,1 @@
+//! Network architectures, one a file, behind one trait.

@@ -1,0 +1,1 @@
+//! Versions on disk and in the database: publish, promote, recover, lock.

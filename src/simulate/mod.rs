@@ -1,0 +1,1 @@
+//! A seeded market with a known, learnable edge. Pure.

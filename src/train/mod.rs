@@ -1,0 +1,1 @@
+//! Training loops: folds in, weights and history out.
