@@ -1,1 +1,149 @@
-//! One file per subcommand: its arguments, its run, how its report reads.
+//! What the user types: one file per subcommand, each with its arguments, its run, and how its report reads.
+//!
+//! [`Cli`] is the whole command line. A command touches a model ([`Model`]) or does not ([`Plain`]): the binary `aifx`
+//! runs the plain ones itself and never links LibTorch; the others it hands to `aifx-model`. [`entry`] is what both
+//! binaries do first and last. Not here: what the commands do (`jobs`).
+
+pub mod entry;
+mod exit_codes;
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    fault::Exit,
+    ui::{Format, Ui, Verbosity},
+};
+
+/// Keeps foreign-exchange signal models alive
+///
+/// Reads candles and signals from PostgreSQL, labels them by what the market did next, trains and judges models, and
+/// publishes them as versioned directories. Every command can be run again.
+#[derive(Debug, Parser)]
+#[command(name = "aifx", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Start with: aifx init && aifx simulate && aifx train-weekly\n\
+                        Exit statuses: aifx exit-codes")]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines are written to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+pub struct Globals {
+    /// Home directory [default: the nearest folder upwards with aifx.yaml; env AIFX_HOME]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Take this instant for now and read nothing after it, such as 2018-12-01T00:00:00Z
+    #[arg(long, global = true, value_name = "INSTANT", value_parser = parse_instant)]
+    pub as_of: Option<DateTime<Utc>>,
+    /// With --as-of: also leave out what became known later (corrected candles)
+    #[arg(long, global = true, requires = "as_of")]
+    pub as_known: bool,
+    /// Print one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How log lines are written to stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Run a scheduled job again within its period; write over what an earlier run wrote
+    #[arg(long, global = true)]
+    pub force: bool,
+}
+
+impl Globals {
+    /// The writer that these flags ask for.
+    pub fn ui(&self, no_color: bool) -> Ui {
+        let format = if self.json { Format::Json } else { Format::Text };
+        Ui::new(format, self.verbosity(), no_color)
+    }
+
+    /// How much is said on stderr.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+}
+
+fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|error| format!("{error}; write an RFC 3339 instant like 2018-12-01T00:00:00Z"))
+}
+
+/// The list of commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Those that touch no model.
+    #[command(flatten)]
+    Plain(Plain),
+    /// Those that load or train one.
+    #[command(flatten)]
+    Model(Model),
+}
+
+/// Commands that touch no model, and so run without LibTorch.
+#[derive(Debug, Subcommand)]
+pub enum Plain {
+    /// Print the exit statuses and what they mean
+    #[command(long_about = exit_codes::LONG_ABOUT)]
+    ExitCodes,
+}
+
+/// Commands that load or train a model.
+#[derive(Debug, Subcommand)]
+pub enum Model {}
+
+/// What a command gets besides its own arguments: the global flags (and, when it asks, the `App`).
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// The global flags.
+    pub globals: &'a Globals,
+}
+
+impl Plain {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+        let _ = setup;
+        match self {
+            Plain::ExitCodes => exit_codes::run(ui),
+        }
+    }
+}
+
+impl Model {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub fn run(&self, _setup: Setup<'_>, _ui: &mut Ui) -> anyhow::Result<Exit> {
+        match *self {}
+    }
+}

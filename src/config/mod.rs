@@ -44,3 +44,9 @@ pub struct App {
     /// Run again within the period; promote against the gate.
     pub force: bool,
 }
+
+/// Whether the environment asks for output without colour (<https://no-color.org>).
+#[allow(clippy::disallowed_methods, reason = "config is the room that reads the environment")]
+pub fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}

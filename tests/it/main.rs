@@ -1,0 +1,8 @@
+//! The one integration test binary: each further one would link LibTorch again.
+
+#![allow(dead_code, reason = "the support serves tests that come and go")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod cli;
+mod house;
+mod support;
