@@ -1,0 +1,114 @@
+"""What the benchmark drivers share: alternated runs of aifx and a reference, and one JSON line a figure.
+
+A ratio counts only when both sides gave the same answer in this run; the caller checks that first and says how in
+`checked`. Ratios are medians of the ratios of alternated pairs, so that a drift of the machine hits both sides.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+AIFX = TARGET / "release" / "aifx"
+
+
+def bench_binary(name):
+    """The executable of `benches/NAME.rs`, built by `cargo bench --no-run` (scripts/bench.sh does)."""
+    found = [
+        path
+        for path in (TARGET / "release" / "deps").glob(f"{name}-*")
+        if path.suffix == "" and os.access(path, os.X_OK)
+    ]
+    if not found:
+        raise SystemExit(f"error: benches/{name}.rs is not built\n  hint: cargo bench --no-run")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def timed(call):
+    """Seconds that `call()` takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def run(command, **options):
+    """Runs a command, which must end 0, and returns its stdout."""
+    return subprocess.run(
+        [str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True, **options
+    ).stdout
+
+
+def peak_mib(command, **options):
+    """Seconds and peak resident MiB of a command as a whole process; it must end 0."""
+    start = time.perf_counter()
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status != 0:
+        raise SystemExit(f"error: {command} ended with status {status}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def alternate(ours, theirs, pairs=3):
+    """Calls both in turn `pairs` times; each returns its figure. Returns the two lists."""
+    left, right = [], []
+    for _ in range(pairs):
+        left.append(ours())
+        right.append(theirs())
+    return left, right
+
+
+def emit(
+    bench,
+    unit,
+    ours,
+    reference,
+    reference_name,
+    must=None,
+    stretch=None,
+    better="higher",
+    threads=None,
+    checked=None,
+    **more,
+):
+    """Prints one JSON line. `ours` and `reference` are lists of figures of alternated runs; `ratio` is ours over the
+    reference, the median over the pairs; `holds` says whether the must is met (for `better="lower"`: ratio <= must)."""
+    ratios = [a / b for a, b in zip(ours, reference)] if reference else []
+    ratio = statistics.median(ratios) if ratios else None
+    if must is None or ratio is None:
+        holds = None
+    else:
+        holds = ratio >= must if better == "higher" else ratio <= must
+    line = {
+        "bench": bench,
+        "unit": unit,
+        "aifx": statistics.median(ours),
+        "reference": statistics.median(reference) if reference else None,
+        "reference_name": reference_name,
+        "ratio": ratio,
+        "must": must,
+        "stretch": stretch,
+        "better": better,
+        "holds": holds,
+        "threads": threads,
+        "checked": checked,
+        "load1": os.getloadavg()[0],
+        "runs": {"aifx": ours, "reference": reference},
+    }
+    line.update(more)
+    print(json.dumps(line), flush=True)
+    return line
+
+
+def unavailable(bench, reference_name, why):
+    """Says in a line of its own that a reference cannot be had here."""
+    print(json.dumps({"bench": bench, "reference_name": reference_name, "unavailable": str(why)}), flush=True)
+
+
+def note(message):
+    print(message, file=sys.stderr, flush=True)
