@@ -12,6 +12,7 @@ pub mod stats;
 pub mod backtest;
 pub mod baseline;
 pub mod dataset;
+pub mod drift;
 pub mod evaluate;
 pub mod features;
 pub mod labels;
