@@ -1,1 +1,205 @@
-//! A version's files: written whole, checksummed, verified before parsed.
+//! A version's files: written whole, checksummed, verified before anything is parsed.
+//!
+//! [`VersionFiles`] is what a version consists of (name → bytes), [`LineDir`] the one directory that holds a line's
+//! versions, [`Metadata`] the head of `metadata.json`. Invariants: a directory named like a version was complete and
+//! on disk before it got that name, and is never written to again; a path is derived from line and version, never
+//! stored; no symbolic link is followed below the models directory.
+//! Not here: what the bytes mean (`inference`), which version answers (`registry`), rows (`db`).
+
+mod line_dir;
+mod metadata;
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{fault::Fault, lineage::Version};
+
+pub use line_dir::{
+    Entries, Inspection, LineDir, Link, LinkState, Sealed, Staged, Verified, lines_in,
+};
+pub use metadata::{Metadata, SCHEMA};
+
+/// Weights, as safetensors.
+pub const MODEL: &str = "model.safetensors";
+/// The same network as TorchScript, for readers other than aifx.
+pub const TORCHSCRIPT: &str = "model.pt";
+/// All that is needed to use the model without aifx.
+pub const METADATA: &str = "metadata.json";
+/// Figures of the evaluation at publication.
+pub const METRICS: &str = "metrics.json";
+/// One row an epoch.
+pub const HISTORY: &str = "history.csv";
+/// Feature histograms of the training part.
+pub const REFERENCE: &str = "reference.json";
+/// Inputs and outputs that a load is checked against.
+pub const PROBE: &str = "probe.safetensors";
+/// The report for people.
+pub const REPORT: &str = "report.html";
+/// Checksums of all other files, in the format of `sha256sum`.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// A single file of a version may not be larger: a bound on what verification reads.
+pub const MAX_FILE_BYTES: u64 = 2 << 30;
+
+/// The files of one version, by name; without `SHA256SUMS`, which is made from them.
+///
+/// Invariant: names match `[A-Za-z0-9][A-Za-z0-9._-]{0,63}` and are not `SHA256SUMS`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionFiles {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// A text that cannot name a file of a version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} cannot name a file of a version; use up to 64 of A-Z a-z 0-9 . _ -")]
+pub struct BadFileName(String);
+
+impl VersionFiles {
+    /// No files yet.
+    pub fn new() -> Self {
+        VersionFiles::default()
+    }
+
+    /// Adds a file; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// When the name is not a plain file name.
+    pub fn insert(
+        &mut self,
+        name: impl Into<String>,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Result<(), BadFileName> {
+        let name = name.into();
+        if !is_file_name(&name) || name == SUMS {
+            return Err(BadFileName(name));
+        }
+        self.files.insert(name, bytes.into());
+        Ok(())
+    }
+
+    /// The bytes of a file, if the version has it.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// The bytes of a file that every version must have.
+    ///
+    /// # Errors
+    /// Exit 7 when the version lacks it.
+    pub fn require(&self, name: &str) -> anyhow::Result<&[u8]> {
+        self.get(name).ok_or_else(|| Fault::integrity(format!("the version has no {name}")).into())
+    }
+
+    /// Names and bytes, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+    }
+
+    /// Size of all files, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.files.values().map(|bytes| bytes.len() as u64).sum()
+    }
+
+    /// The content of `SHA256SUMS`: `sha256sum -c SHA256SUMS` checks a version without aifx.
+    fn sums(&self) -> String {
+        self.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256_hex(bytes))).collect()
+    }
+}
+
+/// What is wrong with a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The version, or what stands in its place.
+    pub version: String,
+    /// The file, where it is about one.
+    pub file: Option<String>,
+    /// What is wrong, for people.
+    pub problem: String,
+    /// Checksum that was expected, where it is about one.
+    pub expected: Option<String>,
+    /// Checksum that was found, where it is about one.
+    pub found: Option<String>,
+    /// Whether the version can still be used: a stray file is reported but hurts nobody.
+    #[serde(skip)]
+    pub harmless: bool,
+}
+
+impl Problem {
+    /// A problem with a version as a whole.
+    pub fn of(version: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Problem {
+            version: version.to_string(),
+            file: None,
+            problem: problem.to_string(),
+            expected: None,
+            found: None,
+            harmless: false,
+        }
+    }
+
+    /// A problem with one file.
+    pub fn file(version: &Version, file: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Problem { file: Some(file.to_string()), ..Problem::of(version, problem) }
+    }
+
+    fn mismatch(
+        version: &Version,
+        file: &str,
+        problem: impl fmt::Display,
+        expected: &str,
+        found: &str,
+    ) -> Self {
+        Problem {
+            expected: Some(expected.to_owned()),
+            found: Some(found.to_owned()),
+            ..Problem::file(version, file, problem)
+        }
+    }
+
+    fn harmless(self) -> Self {
+        Problem { harmless: true, ..self }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.version)?;
+        if let Some(file) = &self.file {
+            write!(f, "/{file}")?;
+        }
+        write!(f, ": {}", self.problem)?;
+        if let (Some(expected), Some(found)) = (&self.expected, &self.found) {
+            write!(f, " (expected {expected}, found {found})")?;
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+fn is_file_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_file_names_are_taken() {
+        let mut files = VersionFiles::new();
+        assert_eq!(files.insert("metrics.json", "{}"), Ok(()));
+        let long = "a".repeat(65);
+        for name in ["", "..", ".hidden", "a/b", "/a", "a\0", "ä", "-rf", SUMS, &long] {
+            assert!(files.insert(name, "x").is_err(), "{name:?}");
+        }
+        assert_eq!(files.size_bytes(), 2);
+    }
+}
