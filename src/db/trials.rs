@@ -1,0 +1,109 @@
+//! Table `trials`: every version ever scored. The gate deflates by their number; it is counted, not configured.
+
+use chrono::{DateTime, Utc};
+use postgres::GenericClient;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Db, Failed};
+use crate::lineage::{LineName, Version};
+
+/// Which question a score answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Track {
+    /// Same recipe, newer data.
+    Refresh,
+    /// Other features, label, architecture or hyperparameters.
+    Change,
+}
+
+impl Track {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Track::Refresh => "refresh",
+            Track::Change => "change",
+        }
+    }
+}
+
+/// One score of a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Which question it answered.
+    pub track: Track,
+    /// First decision that was scored.
+    pub scored_from: DateTime<Utc>,
+    /// Last decision that was scored.
+    pub scored_until: DateTime<Utc>,
+    /// Samples that were scored.
+    pub n_samples: u64,
+    /// Trading days that were scored.
+    pub n_days: u64,
+    /// Figures of the score.
+    pub metrics: Value,
+}
+
+/// Writes a score in the caller's transaction; the same run scores a version once.
+pub(in crate::db) fn insert(
+    client: &mut impl GenericClient,
+    line: &LineName,
+    version: Version,
+    run_id: Uuid,
+    trial: &Trial,
+    as_of: DateTime<Utc>,
+) -> Result<(), postgres::Error> {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    client.execute(
+        "INSERT INTO trials (line, version, run_id, track, scored_from, scored_until, n_samples, n_days, metrics, as_of)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (line, version, run_id) DO NOTHING",
+        &[
+            &line.as_str(),
+            &version.to_string(),
+            &run_id,
+            &trial.track.name(),
+            &trial.scored_from,
+            &trial.scored_until,
+            &count(trial.n_samples),
+            &count(trial.n_days),
+            &trial.metrics,
+            &as_of,
+        ],
+    )?;
+    Ok(())
+}
+
+impl Db {
+    /// Records a score outside a publication (a monthly ranking, a comparison by hand).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn record_trial(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        run_id: Uuid,
+        trial: &Trial,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        insert(&mut self.client, line, version, run_id, trial, as_of)
+            .failed(&format!("cannot record that {line} {version} was scored"))
+    }
+
+    /// How many versions of a line were ever scored, up to `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn count_trials(&mut self, line: &LineName, as_of: DateTime<Utc>) -> anyhow::Result<u64> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT count(DISTINCT version) FROM trials WHERE line = $1 AND as_of <= $2",
+                &[&line.as_str(), &as_of],
+            )
+            .failed(&format!("cannot count the trials of {line}"))?;
+        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+    }
+}

@@ -1,0 +1,497 @@
+//! The registry on a real PostgreSQL: what a crash at each step leaves, and what the next command makes of it.
+
+use std::{os::unix::fs::symlink, path::PathBuf, time::Duration};
+
+use aifx::{
+    artifact::{self, Link, LinkState, METADATA, MODEL, Metadata, VersionFiles},
+    db::{
+        Db,
+        model_versions::{Record, VersionRow},
+        promotions::{Action, Move},
+        training_log::{Figures, RunStatus, TrainingType},
+        trials::{Track, Trial},
+    },
+    fault::{Exit, Fault, find},
+    lineage::{LineName, Period, Status, Version},
+    registry::{self, Candidate, LockedLine, Run, RunPlan},
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::support::TestDatabase;
+
+const SCHEMA: &str = include_str!("../../migrations/V3__registry.sql");
+
+struct Field {
+    database: TestDatabase,
+    home: TempDir,
+    hyperparameters: Value,
+}
+
+fn as_of() -> DateTime<Utc> {
+    "2025-10-19T01:00:00Z".parse().expect("an instant")
+}
+
+fn line() -> LineName {
+    "fx-direction".parse().expect("a line")
+}
+
+fn version(text: &str) -> Version {
+    text.parse().expect("a version")
+}
+
+fn exit(error: &anyhow::Error) -> Option<Exit> {
+    find(error).map(Fault::exit)
+}
+
+impl Field {
+    fn new() -> Field {
+        let database = TestDatabase::create();
+        database.client().batch_execute(SCHEMA).expect("migrated");
+        Field {
+            database,
+            home: tempfile::tempdir().expect("a folder"),
+            hyperparameters: json!({"epochs": 2}),
+        }
+    }
+
+    fn db(&self) -> Db {
+        Db::over(self.database.client())
+    }
+
+    fn connect(&self) -> anyhow::Result<Db> {
+        postgres::Client::connect(self.database.url(), postgres::NoTls)
+            .map(Db::over)
+            .map_err(|error| Fault::database(error).into())
+    }
+
+    fn models(&self) -> PathBuf {
+        self.home.path().join("models")
+    }
+
+    fn lock(&self) -> LockedLine {
+        LockedLine::lock(&self.models(), &line(), Duration::ZERO, "test").expect("locked")
+    }
+
+    fn start(&self, locked: &LockedLine, period: Option<Period>) -> Run {
+        let plan = RunPlan {
+            job: "weekly",
+            training_type: TrainingType::Full,
+            period,
+            forced: false,
+            parent: None,
+            hyperparameters: &self.hyperparameters,
+            reason: None,
+            as_of: as_of(),
+        };
+        locked.start_run(&mut self.db(), &plan).expect("on the record")
+    }
+
+    fn publish(&self, locked: &LockedLine) -> Version {
+        let run = self.start(locked, None);
+        let version = locked.next_version(&mut self.db(), false).expect("numbered");
+        locked.publish(&|| self.connect(), &run, candidate(version)).expect("published");
+        version
+    }
+
+    fn promote(&self, locked: &LockedLine, to: &str) -> anyhow::Result<()> {
+        let mut db = self.db();
+        let from = db.production(&line())?.map(|row| row.version);
+        let line = line();
+        let step = Move {
+            move_id: Uuid::now_v7(),
+            line: &line,
+            action: Action::Promote,
+            from,
+            to: version(to),
+            actor: "test",
+            reason: Some("because"),
+            gate: None,
+            forced: false,
+            fence: db.next_fence()?,
+            as_of: as_of(),
+        };
+        locked.move_production(&|| self.connect(), &step)
+    }
+
+    fn row(&self, of: &str) -> VersionRow {
+        self.db().find_version(&line(), version(of)).expect("read").expect("registered")
+    }
+
+    fn statuses(&self) -> Vec<(String, Status)> {
+        let rows = self.db().versions(Some(&line())).expect("read");
+        rows.into_iter().map(|row| (row.version.to_string(), row.status)).collect()
+    }
+
+    fn count(&self, sql: &str) -> i64 {
+        self.database.client().query_one(sql, &[]).expect("counted").get(0)
+    }
+
+    /// Gives a run's row the mark of a process that is gone.
+    fn kill(&self, run: &Run) {
+        self.database
+            .client()
+            .execute(
+                "UPDATE model_training_log SET process_started_ticks = 1 WHERE run_id = $1",
+                &[&run.run_id],
+            )
+            .expect("marked");
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut db = self.db();
+        let rows = db.versions(Some(&line())).expect("read");
+        let last = db.moves(&line(), 1).expect("read").pop();
+        registry::audit(&self.models(), &line(), &rows, last.as_ref())
+            .expect("audited")
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+fn candidate(version: Version) -> Candidate {
+    let mut files = VersionFiles::new();
+    files.insert(MODEL, vec![7; 1000]).expect("a name");
+    Candidate {
+        version,
+        parent: None,
+        seen_until: as_of(),
+        files,
+        description: Map::from_iter([("lookback".to_owned(), json!(60))]),
+        record: Record {
+            metrics: json!({"test": {"accuracy": 0.51}}),
+            gate: None,
+            figures: Figures {
+                n_train: Some(700),
+                test_accuracy: Some(0.51),
+                ..Figures::default()
+            },
+            trial: Some(Trial {
+                track: Track::Refresh,
+                scored_from: as_of(),
+                scored_until: as_of(),
+                n_samples: 150,
+                n_days: 12,
+                metrics: json!({"log_loss": 1.05}),
+            }),
+        },
+    }
+}
+
+#[test]
+fn a_published_version_is_one_row_one_directory_one_score_and_one_event() {
+    let field = Field::new();
+    let locked = field.lock();
+    locked.recover(&mut field.db()).expect("nothing to do on a fresh home");
+    let run = field.start(&locked, Some(Period::weekly(as_of())));
+    let first = locked.next_version(&mut field.db(), false).expect("numbered");
+    assert_eq!(first, version("v1.0"));
+    locked.publish(&|| field.connect(), &run, candidate(first)).expect("published");
+
+    let row = field.row("v1.0");
+    assert_eq!((row.status, row.run_id), (Status::Staging, Some(run.run_id)));
+    let verified = registry::open(locked.dir(), &row).expect("verified");
+    assert_eq!(verified.metadata.rest["lookback"], 60);
+    let log = field.db().find_run(run.run_id).expect("read").expect("there");
+    assert_eq!((log.status, log.version), (RunStatus::Completed, Some(first)));
+    assert!(log.finished_at.is_some());
+    assert!(field.db().completed_in(&line(), Period::weekly(as_of())).expect("read").is_some());
+    assert_eq!(field.count("SELECT n_train FROM model_training_log"), 700);
+    assert_eq!(field.count("SELECT count(*) FROM trials"), 1);
+    assert_eq!(field.db().count_trials(&line(), as_of()).expect("counted"), 1);
+    let events = field.db().pending_events(10).expect("read");
+    let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
+    assert_eq!(channels, ["ml:training_started", "ml:training_completed"]);
+    field.db().event_tried(events[0].event_id, Some("redis is down")).expect("recorded");
+    field.db().event_tried(events[0].event_id, None).expect("recorded");
+    assert_eq!(field.db().pending_events(10).expect("read").len(), 1);
+    assert_eq!(field.problems(), [] as [&str; 0]);
+}
+
+#[test]
+fn promotion_moves_rows_links_and_the_record_together() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..3 {
+        field.publish(&locked);
+    }
+    field.promote(&locked, "v1.0").expect("moved");
+    field.promote(&locked, "v1.2").expect("moved");
+    assert_eq!(
+        field.statuses(),
+        [
+            ("v1.0".into(), Status::Archived),
+            ("v1.1".into(), Status::Staging),
+            ("v1.2".into(), Status::Production)
+        ]
+    );
+    let link = |link| locked.dir().link(link).expect("read");
+    assert_eq!(link(Link::Production), LinkState::To(version("v1.2")));
+    assert_eq!(link(Link::Previous), LinkState::To(version("v1.0")));
+    let moves = field.db().moves(&line(), 10).expect("read");
+    assert_eq!(moves[0].from, Some(version("v1.0")));
+    assert_eq!(moves[0].reason.as_deref(), Some("because"));
+    assert_eq!(
+        field.count("SELECT count(*) FROM ml_events WHERE channel = 'ml:model_deployed'"),
+        2
+    );
+    assert_eq!(field.problems(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_move_made_twice_is_made_once_and_a_stale_one_is_refused() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..2 {
+        field.publish(&locked);
+    }
+    let line = line();
+    let mut db = field.db();
+    let stale_fence = db.next_fence().expect("a number");
+    let step = Move {
+        move_id: Uuid::now_v7(),
+        line: &line,
+        action: Action::Promote,
+        from: None,
+        to: version("v1.0"),
+        actor: "test",
+        reason: None,
+        gate: None,
+        forced: false,
+        fence: db.next_fence().expect("a number"),
+        as_of: as_of(),
+    };
+    db.commit_move(&step).expect("moved");
+    db.commit_move(&step).expect("moved already");
+    assert_eq!(field.count("SELECT count(*) FROM model_promotions"), 1);
+    // Somebody who looked before that move.
+    let unaware = Move { move_id: Uuid::now_v7(), to: version("v1.1"), ..step.clone() };
+    let error = db.commit_move(&unaware).expect_err("production is v1.0 by now");
+    assert_eq!(exit(&error), Some(Exit::Locked), "{error:#}");
+    // Somebody who was stopped for long and has an old number.
+    let stale = Move {
+        move_id: Uuid::now_v7(),
+        from: Some(version("v1.0")),
+        to: version("v1.1"),
+        fence: stale_fence,
+        ..step
+    };
+    let error = db.commit_move(&stale).expect_err("an old fencing number");
+    assert_eq!(exit(&error), Some(Exit::Locked), "{error:#}");
+    assert_eq!(field.statuses()[0].1, Status::Production);
+}
+
+#[test]
+fn killed_while_training_is_abandoned_and_its_period_is_free() {
+    let field = Field::new();
+    let period = Period::weekly(as_of());
+    let locked = field.lock();
+    let dead = field.start(&locked, Some(period));
+    field.kill(&dead);
+    let recovery = locked.recover(&mut field.db()).expect("recovered");
+    assert_eq!(recovery.healed.len(), 1, "{recovery:?}");
+    let log = field.db().find_run(dead.run_id).expect("read").expect("there");
+    assert_eq!(log.status, RunStatus::Abandoned);
+    assert!(field.db().completed_in(&line(), period).expect("read").is_none());
+    let retry = field.start(&locked, Some(period));
+    locked.publish(&|| field.connect(), &retry, candidate(version("v1.0"))).expect("published");
+    assert!(locked.recover(&mut field.db()).expect("clean").healed.is_empty());
+}
+
+#[test]
+fn killed_between_files_and_rename_leaves_nothing() {
+    let field = Field::new();
+    let locked = field.lock();
+    let dead = field.start(&locked, None);
+    let files = candidate(version("v1.0")).files;
+    drop(locked.dir().stage(dead.run_id, &files).expect("staged"));
+    field.kill(&dead);
+    assert_eq!(field.problems().len(), 1);
+    locked.recover(&mut field.db()).expect("recovered");
+    assert_eq!(locked.dir().entries().expect("read"), artifact::Entries::default());
+    assert_eq!(field.problems(), [] as [&str; 0]);
+    assert_eq!(field.publish(&locked), version("v1.0"));
+}
+
+#[test]
+fn killed_between_rename_and_commit_is_registered_without_training_again() {
+    let field = Field::new();
+    let period = Period::weekly(as_of());
+    let locked = field.lock();
+    let dead = field.start(&locked, Some(period));
+    // The database is away when the training ends.
+    let away = || Err(Fault::database("connection refused").into());
+    let error = locked.publish(&away, &dead, candidate(version("v1.0"))).expect_err("no database");
+    assert_eq!(exit(&error), Some(Exit::Database), "{error:#}");
+    let hint = find(&error).and_then(Fault::hint_text).expect("a hint").to_owned();
+    assert!(hint.contains("the model is saved in"), "{hint}");
+    assert_eq!(field.statuses(), []);
+    assert!(field.problems()[0].contains("not registered"), "{:?}", field.problems());
+
+    field.kill(&dead);
+    let recovery = locked.recover(&mut field.db()).expect("recovered");
+    assert!(recovery.healed[0].starts_with("registered v1.0"), "{recovery:?}");
+    assert_eq!(field.row("v1.0").metrics["test"]["accuracy"], 0.51);
+    assert_eq!(field.count("SELECT n_train FROM model_training_log"), 700);
+    assert_eq!(field.count("SELECT count(*) FROM trials"), 1);
+    assert!(field.db().completed_in(&line(), period).expect("read").is_some());
+    assert_eq!(field.problems(), [] as [&str; 0]);
+    assert!(locked.recover(&mut field.db()).expect("clean").healed.is_empty());
+}
+
+#[test]
+fn a_saved_version_whose_period_was_retried_meanwhile_is_registered_outside_it() {
+    let field = Field::new();
+    let period = Period::weekly(as_of());
+    let locked = field.lock();
+    let dead = field.start(&locked, Some(period));
+    let away = || Err(Fault::database("connection refused").into());
+    locked.publish(&away, &dead, candidate(version("v1.0"))).expect_err("no database");
+    // A retry that had not looked: its number was taken from the directory.
+    let retry = field.start(&locked, Some(period));
+    let next = locked.next_version(&mut field.db(), false).expect("numbered");
+    assert_eq!(next, version("v1.1"));
+    locked.publish(&|| field.connect(), &retry, candidate(next)).expect("published");
+    field.kill(&dead);
+    locked.recover(&mut field.db()).expect("recovered");
+    assert_eq!(field.statuses().len(), 2);
+    assert_eq!(field.count("SELECT count(*) FROM model_training_log WHERE period_key IS NULL"), 1);
+}
+
+#[test]
+fn a_run_that_was_given_up_cannot_publish() {
+    let field = Field::new();
+    let locked = field.lock();
+    let stopped = field.start(&locked, None);
+    field.kill(&stopped);
+    locked.recover(&mut field.db()).expect("given up");
+    let error = locked
+        .publish(&|| field.connect(), &stopped, candidate(version("v1.0")))
+        .expect_err("too late");
+    assert_eq!(exit(&error), Some(Exit::Locked), "{error:#}");
+    assert_eq!(field.statuses(), []);
+}
+
+#[test]
+fn numbers_of_directories_and_rows_are_never_used_again() {
+    let field = Field::new();
+    let locked = field.lock();
+    field.publish(&locked);
+    std::fs::create_dir(locked.dir().path().join("v1.9")).expect("made");
+    assert_eq!(field.publish(&locked), version("v1.10"));
+    std::fs::remove_dir_all(locked.dir().path().join("v1.10")).expect("removed");
+    let next = |recipe| locked.next_version(&mut field.db(), recipe).expect("numbered");
+    assert_eq!(next(false), version("v1.11"));
+    assert_eq!(next(true), version("v2.0"));
+    let day = "2025-10-21".parse().expect("a day");
+    let daily = locked.next_daily(&mut field.db(), version("v1.0"), day).expect("free");
+    std::fs::create_dir(locked.dir().version_path(&daily)).expect("made");
+    let error = locked.next_daily(&mut field.db(), version("v1.0"), day).expect_err("taken");
+    assert_eq!(exit(&error), Some(Exit::Input), "{error:#}");
+}
+
+#[test]
+fn links_heal_and_one_that_leads_outside_is_refused() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..2 {
+        field.publish(&locked);
+    }
+    field.promote(&locked, "v1.0").expect("moved");
+    field.promote(&locked, "v1.1").expect("moved");
+    let path = locked.dir().path().join("production");
+    let put: [&dyn Fn(); 4] = [
+        &|| {},
+        &|| symlink("v1.0", &path).expect("linked"),
+        &|| symlink("production", &path).expect("linked"),
+        &|| std::fs::create_dir(&path).expect("made"),
+    ];
+    for put in put {
+        std::fs::remove_file(&path).expect("the link was there");
+        put();
+        assert_eq!(field.problems().len(), 1);
+        locked.recover(&mut field.db()).expect("healed");
+        let link = locked.dir().link(Link::Production).expect("read");
+        assert_eq!(link, LinkState::To(version("v1.1")));
+    }
+    std::fs::remove_file(&path).expect("the link was there");
+    symlink("/etc", &path).expect("linked");
+    let error = locked.recover(&mut field.db()).expect_err("outside");
+    assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
+}
+
+#[test]
+fn a_version_whose_directory_is_gone_is_missing_until_it_is_back() {
+    let field = Field::new();
+    let locked = field.lock();
+    field.publish(&locked);
+    field.promote(&locked, "v1.0").expect("moved");
+    let (path, aside) = (locked.dir().version_path(&version("v1.0")), field.home.path().join("a"));
+    std::fs::rename(&path, &aside).expect("moved");
+    locked.recover(&mut field.db()).expect("recovered");
+    assert!(field.row("v1.0").missing_since.is_some());
+    let error = registry::open_production(&field.models(), &mut field.db(), &line())
+        .expect_err("never served");
+    assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
+    std::fs::rename(&aside, &path).expect("moved back");
+    locked.recover(&mut field.db()).expect("recovered");
+    assert_eq!(field.row("v1.0").missing_since, None);
+    assert_eq!(field.row("v1.0").status, Status::Production);
+}
+
+#[test]
+fn files_replaced_as_a_whole_do_not_pass_for_the_version() {
+    let field = Field::new();
+    let locked = field.lock();
+    field.publish(&locked);
+    // Another directory that is consistent in itself, under the version's name.
+    let dir = locked.dir();
+    let genuine = dir.open_version(&version("v1.0")).expect("verified");
+    std::fs::remove_dir_all(dir.version_path(&version("v1.0"))).expect("removed");
+    let mut files = VersionFiles::new();
+    files.insert(MODEL, vec![8; 1000]).expect("a name");
+    let metadata = Metadata { run_id: Uuid::now_v7(), ..genuine.metadata };
+    files.insert(METADATA, metadata.to_bytes()).expect("a name");
+    let staged = dir.stage(Uuid::now_v7(), &files).expect("staged");
+    dir.seal(staged, &version("v1.0")).expect("sealed");
+    let error = registry::open(dir, &field.row("v1.0")).expect_err("replaced");
+    assert!(format!("{error:#}").contains("not the list that was registered"), "{error:#}");
+    assert_eq!(exit(&error), Some(Exit::Integrity));
+    assert_eq!(field.problems().len(), 1);
+}
+
+#[test]
+fn rows_edited_by_hand_lead_nowhere() {
+    let field = Field::new();
+    let locked = field.lock();
+    field.publish(&locked);
+    for hostile in ["../v1.0", "/etc/passwd", "%2e%2e%2f", "v1.0/../../x", "-rf"] {
+        let mut client = field.database.client();
+        client.execute("UPDATE model_versions SET version = $1", &[&hostile]).expect("edited");
+        let error = field.db().versions(Some(&line())).expect_err(hostile);
+        assert_eq!(exit(&error), Some(Exit::Integrity), "{hostile}: {error:#}");
+    }
+}
+
+#[test]
+fn the_migration_extends_tables_that_exist() {
+    let database = TestDatabase::create();
+    let mut client = database.client();
+    client
+        .batch_execute(
+            "CREATE TABLE model_versions (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), version text, status text,
+                 is_active boolean);
+             INSERT INTO model_versions (version, status) VALUES ('lstm_2023', 'production'), ('lstm_2024', 'production');
+             CREATE TABLE model_training_log (log_id serial PRIMARY KEY, status text NOT NULL DEFAULT 'running');
+             INSERT INTO model_training_log DEFAULT VALUES;",
+        )
+        .expect("made");
+    client.batch_execute(SCHEMA).expect("extended");
+    client.batch_execute(SCHEMA).expect("and again");
+    let mut db = Db::over(client);
+    assert_eq!(db.versions(None).expect("read"), []);
+    assert_eq!(db.running_runs(&line()).expect("read"), []);
+}
