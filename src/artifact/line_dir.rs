@@ -198,8 +198,7 @@ impl LineDir {
         let removed = fs::unlinkat(&self.dir, name, AtFlags::empty());
         tried.with_context(|| format!("cannot write to {}", self.path.display()))?;
         removed.map_err(|errno| disk(errno, &self.path.join(name)))?;
-        let space = fs::fstatvfs(&self.dir).map_err(|errno| disk(errno, &self.path))?;
-        let free_bytes = space.f_bavail.saturating_mul(space.f_frsize);
+        let free_bytes = free_bytes(&self.path)?;
         let needed_bytes = needed_bytes + SPARE_BYTES;
         if free_bytes < needed_bytes {
             return Err(Fault::resource(format!(
@@ -212,15 +211,6 @@ impl LineDir {
             .into());
         }
         Ok(())
-    }
-
-    /// Bytes that are free for an unprivileged writer.
-    ///
-    /// # Errors
-    /// Exit 9 when the file system does not say.
-    pub fn free_bytes(&self) -> anyhow::Result<u64> {
-        let space = fs::fstatvfs(&self.dir).map_err(|errno| disk(errno, &self.path))?;
-        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     /// Writes files to `.incoming-<run_id>/`, each synced, `SHA256SUMS` last, then the directory. What an earlier try
@@ -549,6 +539,15 @@ pub fn lines_in(models: &Path) -> anyhow::Result<Vec<LineName>> {
         .collect();
     lines.sort_unstable();
     Ok(lines)
+}
+
+/// Bytes that are free for an unprivileged writer on the file system of `path`.
+///
+/// # Errors
+/// Exit 9 when the file system does not say.
+pub fn free_bytes(path: &Path) -> anyhow::Result<u64> {
+    let space = retry_on_intr(|| fs::statvfs(path)).map_err(|errno| disk(errno, path))?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 fn incoming_name(run_id: Uuid) -> String {

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::{fault::Fault, lineage::Version};
 
 pub use line_dir::{
-    Entries, Inspection, LineDir, Link, LinkState, Sealed, Staged, Verified, lines_in,
+    Entries, Inspection, LineDir, Link, LinkState, Sealed, Staged, Verified, free_bytes, lines_in,
 };
 pub use metadata::{Metadata, SCHEMA};
 

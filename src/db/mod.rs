@@ -2,6 +2,7 @@
 
 pub mod events;
 mod failed;
+pub mod health;
 pub mod model_versions;
 pub mod promotions;
 pub mod training_log;

@@ -333,18 +333,28 @@ fn until_committed(
     outcome
 }
 
-/// The version of `rows` whose name is nearest to one that does not exist, for a hint.
-pub fn nearest(rows: &[VersionRow], wanted: Version) -> Option<Version> {
-    let wanted = wanted.to_string();
-    rows.iter()
-        .map(|row| row.version)
-        .min_by_key(|version| strsim::damerau_levenshtein(&version.to_string(), &wanted))
+/// The row of a version among those of its line.
+///
+/// # Errors
+/// Exit 4 naming the nearest version that exists.
+pub fn pick(rows: Vec<VersionRow>, line: &LineName, wanted: Version) -> anyhow::Result<VersionRow> {
+    let nearest = rows
+        .iter()
+        .map(|row| row.version.to_string())
+        .min_by_key(|version| strsim::damerau_levenshtein(version, &wanted.to_string()));
+    let hint = match nearest {
+        Some(nearest) => format!("the nearest is {nearest}; `aifx models list` shows all"),
+        None => "the line has no version yet; `aifx train-weekly` makes one".into(),
+    };
+    rows.into_iter()
+        .find(|row| row.version == wanted)
+        .ok_or_else(|| Fault::input(format!("{line} has no version {wanted}")).hint(hint).into())
 }
 
 /// Whether a version may be moved to, and if not, why.
 ///
 /// # Errors
-/// Exit 8 for one that never finished training, 7 for one whose files are gone.
+/// Exit 8 for one that never finished training.
 pub fn check_movable(row: &VersionRow) -> anyhow::Result<()> {
     if row.status == Status::Training {
         let why = format!("{} {} has not finished training", row.line, row.version);

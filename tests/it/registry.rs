@@ -12,6 +12,7 @@ use aifx::{
         trials::{Track, Trial},
     },
     fault::{Exit, Fault, find},
+    jobs::{doctor, models, promote},
     lineage::{LineName, Period, Status, Version},
     registry::{self, Candidate, LockedLine, Run, RunPlan},
 };
@@ -494,4 +495,137 @@ fn the_migration_extends_tables_that_exist() {
     let mut db = Db::over(client);
     assert_eq!(db.versions(None).expect("read"), []);
     assert_eq!(db.running_runs(&line()).expect("read"), []);
+}
+
+fn request<'a>(models: &'a std::path::Path, line: &'a LineName, of: &str) -> promote::Request<'a> {
+    promote::Request {
+        models,
+        line,
+        version: version(of),
+        reason: Some("better since May"),
+        actor: "test",
+        wait: Duration::ZERO,
+        force: false,
+        as_of: as_of(),
+    }
+}
+
+#[test]
+fn the_promote_job_refuses_what_it_must_and_is_done_twice_at_no_harm() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..2 {
+        field.publish(&locked);
+    }
+    let (models, line) = (field.models(), line());
+    let good: promote::Probe<'_> = &|files| files.require(MODEL).map(drop);
+    let connect = || field.connect();
+    let run = |of: &str, probe| promote::run(&request(&models, &line, of), &connect, probe);
+
+    let error = run("v1.0", good).expect_err("the lock is held");
+    assert_eq!(exit(&error), Some(Exit::Locked), "{error:#}");
+    drop(locked);
+
+    let error = run("v1.7", good).expect_err("unknown");
+    assert_eq!(exit(&error), Some(Exit::Input), "{error:#}");
+    let hint = find(&error).and_then(Fault::hint_text).expect("a hint");
+    assert!(hint.starts_with("the nearest is v1."), "{hint}");
+
+    let error = run("v1.0", &|_| Err(Fault::integrity("answers differ").into()))
+        .expect_err("the probe fails");
+    assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
+    assert_eq!(field.count("SELECT count(*) FROM model_promotions"), 0);
+
+    let planned = promote::plan(&request(&models, &line, "v1.0"), &connect, good).expect("a plan");
+    assert!(!planned.moved);
+    assert_eq!(field.count("SELECT count(*) FROM model_promotions"), 0);
+
+    let first = run("v1.0", good).expect("moved");
+    assert_eq!((first.from, first.moved), (None, true));
+    let again = run("v1.0", good).expect("nothing to do");
+    assert_eq!((again.from, again.moved), (Some(version("v1.0")), false));
+    assert_eq!(field.count("SELECT count(*) FROM model_promotions"), 1);
+
+    // The damage of the production version does not keep another from taking its place.
+    let model = models.join("fx-direction/v1.0").join(MODEL);
+    std::fs::remove_file(&model).expect("removed");
+    let second = run("v1.1", good).expect("moved");
+    assert_eq!(second.from, Some(version("v1.0")));
+    let error = run("v1.0", good).expect_err("damaged");
+    assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
+}
+
+#[test]
+fn models_are_listed_shown_compared_and_verified() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..2 {
+        field.publish(&locked);
+    }
+    field.promote(&locked, "v1.0").expect("moved");
+    let (mut db, at, line) = (field.db(), field.models(), line());
+    let list = models::list(&mut db, None).expect("listed");
+    assert_eq!(list.models.len(), 2);
+    let shown = serde_json::to_value(&list).expect("JSON");
+    let keys: Vec<&String> = shown["models"][0].as_object().expect("an entry").keys().collect();
+    assert_eq!(keys[..5], ["line", "version", "status", "parent", "created_at"]);
+    let details = models::show(&mut db, &at, &line, version("v1.0")).expect("shown");
+    assert_eq!(details.metadata["lookback"], 60);
+    assert_eq!((details.report, details.problems), (None, vec![]));
+    let diff = models::diff(&mut db, &at, &line, version("v1.0"), version("v1.1")).expect("told");
+    let keys: Vec<&str> = diff.differences.iter().map(|found| found.key.as_str()).collect();
+    assert_eq!(keys, ["version", "run_id"]);
+    assert!(models::verify(&mut db, &at, None, None).expect("verified").ok);
+
+    let model = at.join("fx-direction/v1.1").join(MODEL);
+    let file = std::fs::OpenOptions::new().append(true).open(&model).expect("opened");
+    file.set_len(999).expect("truncated");
+    let found = models::verify(&mut db, &at, None, None).expect("verified");
+    let [problem] = found.problems.as_slice() else { panic!("{found:?}") };
+    assert_eq!((problem.version.as_str(), problem.file.as_deref()), ("v1.1", Some(MODEL)));
+    assert!(problem.expected.is_some() && problem.found.is_some());
+    let one = models::verify(&mut db, &at, None, Some((&line, version("v1.0")))).expect("verified");
+    assert!(one.ok);
+    let details = models::show(&mut db, &at, &line, version("v1.1")).expect("shown all the same");
+    assert_eq!((details.metadata, details.problems.len()), (Value::Null, 1));
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..2 {
+        field.publish(&locked);
+    }
+    field.promote(&locked, "v1.0").expect("moved");
+    drop(locked);
+    let (models, connect) = (field.models(), || field.connect());
+    let patient = doctor::Patient {
+        home: field.home.path(),
+        models: &models,
+        lines: vec![line()],
+        model_program: "/bin/true".into(),
+        newest_schema: None,
+        host_at: field.db().health().expect("asked").at,
+        connect: &connect,
+    };
+    let failed = |diagnosis: &doctor::Diagnosis| -> Vec<String> {
+        let bad = diagnosis.checks.iter().filter(|check| check.status == doctor::Health::Fail);
+        bad.map(|check| check.name.clone()).collect()
+    };
+    // The schema was made without the migration tool here, which the doctor rightly says.
+    assert_eq!(failed(&doctor::examine(&patient)), ["schema"]);
+    std::fs::remove_file(models.join("fx-direction/production")).expect("removed");
+    let found = doctor::examine(&patient);
+    assert_eq!(failed(&found), ["schema", "links"]);
+    assert_eq!(found.exit(), Exit::Integrity);
+    assert_eq!(failed(&doctor::fix(&patient)), ["schema"]);
+    std::fs::remove_file(models.join("fx-direction/v1.1").join(MODEL)).expect("removed");
+    assert_eq!(failed(&doctor::fix(&patient)), ["schema", "artifacts"]);
+    let away = doctor::Patient {
+        connect: &|| Err(Fault::database("connection refused").into()),
+        ..patient
+    };
+    let found = doctor::examine(&away);
+    assert_eq!((failed(&found), found.exit()), (vec!["database".into()], Exit::Database));
 }

@@ -1,0 +1,430 @@
+//! Looks at everything that a run depends on and says what is wrong and what would put it right; with `--fix`, puts
+//! right what is safe to.
+//!
+//! Each check stands alone: a database that is away does not keep the disk from being looked at.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::models;
+use crate::{
+    artifact::{self, LineDir, Problem},
+    db::Db,
+    fault::{self, Exit, Fault},
+    lineage::LineName,
+    registry::{Connect, LockedLine},
+};
+
+/// Below this a check warns.
+const FEW_FREE_BYTES: u64 = 1 << 30;
+/// Below this a version may not fit any more.
+const NO_FREE_BYTES: u64 = 64 << 20;
+/// Clocks further apart than this are worth a warning.
+const SKEW_WARN_S: i64 = 60;
+/// Clocks further apart than this make periods and labels wrong.
+const SKEW_FAIL_S: i64 = 3600;
+/// The oldest server that is supported.
+const OLDEST_SERVER: i32 = 150_000;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// Works, but look at it.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it came out.
+    pub status: Health,
+    /// What was found.
+    pub detail: String,
+    /// What puts it right.
+    pub fix: Option<String>,
+    /// The exit status that a failure deserves.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+/// All checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// Whether nothing failed.
+    pub ok: bool,
+    /// In the order in which they depend on each other.
+    pub checks: Vec<Check>,
+}
+
+impl Diagnosis {
+    /// 0, or the exit status of what failed: registry and artifacts before all else, since they do not come back by
+    /// themselves.
+    pub fn exit(&self) -> Exit {
+        let mut failed = self.checks.iter().filter(|check| check.status == Health::Fail);
+        let first = failed.next().map_or(Exit::Done, |check| check.exit);
+        if failed.any(|check| check.exit == Exit::Integrity) { Exit::Integrity } else { first }
+    }
+}
+
+/// What is to be looked at.
+pub struct Patient<'a> {
+    /// The home directory.
+    pub home: &'a Path,
+    /// The models directory.
+    pub models: &'a Path,
+    /// The configured lines.
+    pub lines: Vec<LineName>,
+    /// The program that loads models.
+    pub model_program: PathBuf,
+    /// The newest migration of this program, where that is known.
+    pub newest_schema: Option<i32>,
+    /// The host's clock.
+    pub host_at: DateTime<Utc>,
+    /// Opens the database.
+    pub connect: Connect<'a>,
+}
+
+/// Looks at everything.
+pub fn examine(patient: &Patient<'_>) -> Diagnosis {
+    diagnose(patient, Vec::new())
+}
+
+/// Puts right what is safe to, then looks at everything.
+pub fn fix(patient: &Patient<'_>) -> Diagnosis {
+    diagnose(patient, repairs(patient))
+}
+
+/// The one check of a home whose configuration cannot be used: nothing else can be looked at.
+pub fn unusable(error: &anyhow::Error) -> Diagnosis {
+    Diagnosis { ok: false, checks: vec![of_error("configuration", error)] }
+}
+
+fn diagnose(patient: &Patient<'_>, repairs: Vec<Check>) -> Diagnosis {
+    let mut checks = vec![ok("configuration", lines_text(&patient.lines))];
+    checks.push(home(patient.home));
+    checks.push(model_program(&patient.model_program));
+    checks.extend(models_dir(patient.models));
+    checks.push(disk(patient));
+    match (patient.connect)() {
+        Ok(mut db) => {
+            checks.extend(database(&mut db, patient));
+            checks.extend(registry_checks(&mut db, patient));
+        }
+        Err(error) => checks.push(of_error("database", &error)),
+    }
+    checks.extend(repairs);
+    let ok = checks.iter().all(|check| check.status != Health::Fail);
+    Diagnosis { ok, checks }
+}
+
+fn repairs(patient: &Patient<'_>) -> Vec<Check> {
+    let fix_line = |db: &mut Db, line: &LineName| -> anyhow::Result<Vec<String>> {
+        let locked = LockedLine::lock(patient.models, line, Duration::ZERO, "doctor --fix")?;
+        Ok(locked.recover(db)?.healed)
+    };
+    let mut db = match (patient.connect)() {
+        Ok(db) => db,
+        Err(error) => return vec![of_error("repairs", &error)],
+    };
+    let lines = match models::lines(&mut db, patient.models) {
+        Ok(lines) => lines,
+        Err(error) => return vec![of_error("repairs", &error)],
+    };
+    lines
+        .iter()
+        .map(|line| match fix_line(&mut db, line) {
+            Ok(healed) if healed.is_empty() => ok("repairs", format!("{line}: nothing to do")),
+            Ok(healed) => ok("repairs", format!("{line}: {}", healed.join("; "))),
+            Err(error) => of_error("repairs", &error),
+        })
+        .collect()
+}
+
+fn home(home: &Path) -> Check {
+    match std::fs::metadata(home) {
+        Ok(meta) if meta.mode() & 0o002 != 0 => warn(
+            "home",
+            format!("{} can be written to by everybody", home.display()),
+            format!("chmod o-w {}", home.display()),
+        ),
+        Ok(_) => ok("home", home.display().to_string()),
+        Err(error) => fail("home", Exit::Config, format!("{}: {error}", home.display()), None),
+    }
+}
+
+/// Starts the program that links LibTorch: whether its libraries are found is the loader's to say.
+fn model_program(program: &Path) -> Check {
+    let name = "libtorch";
+    let started = Command::new(program).arg("--version").env_clear().stdin(Stdio::null()).output();
+    let hint = || Some("run scripts/setup.sh, then build again".to_owned());
+    match started {
+        Ok(output) if output.status.success() => {
+            ok(name, format!("{} loads its libraries", program.display()))
+        }
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            fail(
+                name,
+                Exit::Config,
+                format!("{} does not start: {said}", program.display()),
+                hint(),
+            )
+        }
+        Err(error) => fail(name, Exit::Config, format!("{}: {error}", program.display()), hint()),
+    }
+}
+
+fn models_dir(models: &Path) -> Vec<Check> {
+    let name = "permissions";
+    let shared = || -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        if std::fs::symlink_metadata(models).is_ok_and(|meta| meta.mode() & 0o002 != 0) {
+            found.push(models.to_owned());
+        }
+        for line in artifact::lines_in(models)? {
+            if let Some(dir) = LineDir::open(models, &line)? {
+                found.extend(dir.world_writable()?);
+            }
+        }
+        Ok(found)
+    };
+    match shared() {
+        Ok(found) => match found.first() {
+            None => vec![ok(name, format!("{} is not open to others", models.display()))],
+            Some(first) => {
+                let detail = format!(
+                    "{} can be written to by everybody ({} such places)",
+                    first.display(),
+                    found.len()
+                );
+                let fix = Some(format!("chmod -R o-w {}", models.display()));
+                vec![fail(name, Exit::Integrity, detail, fix)]
+            }
+        },
+        Err(error) => vec![of_error(name, &error)],
+    }
+}
+
+fn disk(patient: &Patient<'_>) -> Check {
+    let place = if patient.models.is_dir() { patient.models } else { patient.home };
+    match artifact::free_bytes(place) {
+        Ok(bytes) => {
+            let detail = format!("{} MiB free in {}", bytes >> 20, place.display());
+            let fix = "free some space; old versions are listed by `aifx models list`".to_owned();
+            if bytes < NO_FREE_BYTES {
+                fail("disk", Exit::Resource, detail, Some(fix))
+            } else if bytes < FEW_FREE_BYTES {
+                warn("disk", detail, fix)
+            } else {
+                ok("disk", detail)
+            }
+        }
+        Err(error) => of_error("disk", &error),
+    }
+}
+
+fn database(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
+    let health = match db.health() {
+        Ok(health) => health,
+        Err(error) => return vec![of_error("database", &error)],
+    };
+    let answer = format!("PostgreSQL {} answers", health.version);
+    let mut checks = vec![if health.version_number < OLDEST_SERVER {
+        let fix = Some("upgrade to PostgreSQL 15 or later".into());
+        fail("database", Exit::Config, answer, fix)
+    } else if health.is_read_only {
+        let fix = Some("connect to the primary, as a user who may write".into());
+        fail("database", Exit::Config, format!("{answer}, but takes no writes"), fix)
+    } else {
+        ok("database", answer)
+    }];
+    checks.push(match (health.schema, patient.newest_schema) {
+        (None, _) => fail(
+            "schema",
+            Exit::Config,
+            "no migration has run".into(),
+            Some("aifx db migrate".into()),
+        ),
+        (Some(have), Some(want)) if have < want => fail(
+            "schema",
+            Exit::Config,
+            format!("migration {have} of {want} is the last that ran"),
+            Some("aifx db migrate".into()),
+        ),
+        (Some(have), Some(want)) if have > want => fail(
+            "schema",
+            Exit::Config,
+            format!("migration {have} ran, and this aifx knows {want}"),
+            Some("use the newer aifx that made it".into()),
+        ),
+        (Some(have), _) => ok("schema", format!("migration {have}")),
+    });
+    checks.push(if health.is_superuser {
+        warn(
+            "privileges",
+            format!("{} is a superuser", health.user),
+            "use a role that owns only aifx's tables".into(),
+        )
+    } else {
+        ok("privileges", format!("{} is no superuser", health.user))
+    });
+    checks.push(clock((patient.host_at - health.at).num_seconds()));
+    checks
+}
+
+fn clock(ahead_s: i64) -> Check {
+    let detail = match ahead_s {
+        0.. => format!("the host is {ahead_s} s ahead of the database"),
+        _ => format!("the host is {} s behind the database", -ahead_s),
+    };
+    let fix = "set the clocks by NTP".to_owned();
+    if ahead_s.abs() > SKEW_FAIL_S {
+        fail("clock", Exit::Config, detail, Some(fix))
+    } else if ahead_s.abs() > SKEW_WARN_S {
+        warn("clock", detail, fix)
+    } else {
+        ok("clock", detail)
+    }
+}
+
+/// Artifacts, links and leftovers: the same audit, sorted by what it means.
+fn registry_checks(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let found = models::verify(db, patient.models, None, None);
+    match found {
+        Ok(verification) => {
+            let is_link =
+                |problem: &&Problem| ["production", "previous"].contains(&problem.version.as_str());
+            let (links, rest): (Vec<_>, Vec<_>) = verification.problems.iter().partition(is_link);
+            let (leftovers, damage): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|problem| problem.harmless);
+            checks.push(of_problems(
+                "artifacts",
+                &damage,
+                format!("{} versions verified", verification.n_versions),
+                "`aifx doctor --fix` registers what can be; restore or remove the rest",
+            ));
+            checks.push(of_problems(
+                "links",
+                &links,
+                "links agree with the database".into(),
+                "aifx doctor --fix",
+            ));
+            checks.push(match leftovers.first() {
+                None => ok("leftovers", "none".into()),
+                Some(_) => warn(
+                    "leftovers",
+                    texts(&leftovers),
+                    "`aifx doctor --fix` removes those of dead runs; the others are yours".into(),
+                ),
+            });
+        }
+        Err(error) => checks.push(of_error("artifacts", &error)),
+    }
+    checks.push(production(db, patient).unwrap_or_else(|error| of_error("production", &error)));
+    checks
+}
+
+fn production(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
+    let mut texts = Vec::new();
+    let mut without = Vec::new();
+    for line in &patient.lines {
+        match db.production(line)? {
+            Some(row) => texts.push(format!("{line} {}", row.version)),
+            None => without.push(line.to_string()),
+        }
+    }
+    Ok(if without.is_empty() {
+        ok("production", texts.join(", "))
+    } else {
+        warn(
+            "production",
+            format!("no version answers for {}", without.join(", ")),
+            "aifx promote VERSION".into(),
+        )
+    })
+}
+
+fn of_problems(name: &str, problems: &[&Problem], good: String, fix: &str) -> Check {
+    if problems.is_empty() {
+        ok(name, good)
+    } else {
+        fail(name, Exit::Integrity, texts(problems), Some(fix.to_owned()))
+    }
+}
+
+/// The first few, and how many more.
+fn texts(problems: &[&Problem]) -> String {
+    const SHOWN: usize = 5;
+    let mut texts: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
+    if problems.len() > SHOWN {
+        texts.push(format!("and {} more", problems.len() - SHOWN));
+    }
+    texts.join("; ")
+}
+
+fn lines_text(lines: &[LineName]) -> String {
+    let names: Vec<&str> = lines.iter().map(LineName::as_str).collect();
+    match names.len() {
+        1 => format!("1 line: {}", names[0]),
+        n => format!("{n} lines: {}", names.join(", ")),
+    }
+}
+
+fn ok(name: &str, detail: String) -> Check {
+    Check { name: name.into(), status: Health::Ok, detail, fix: None, exit: Exit::Done }
+}
+
+fn warn(name: &str, detail: String, fix: String) -> Check {
+    let status = Health::Warn;
+    Check { name: name.into(), status, detail, fix: Some(fix), exit: Exit::Done }
+}
+
+fn fail(name: &str, exit: Exit, detail: String, fix: Option<String>) -> Check {
+    Check { name: name.into(), status: Health::Fail, detail, fix, exit }
+}
+
+fn of_error(name: &str, error: &anyhow::Error) -> Check {
+    let fault = fault::find(error);
+    let exit = fault.map_or(Exit::Resource, Fault::exit);
+    let fix = fault.and_then(Fault::hint_text).map(str::to_owned);
+    fail(name, exit, format!("{error:#}"), fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_apart_are_warned_about_and_then_refused() {
+        let status = |ahead_s| clock(ahead_s).status;
+        assert_eq!([status(0), status(-60), status(60)], [Health::Ok; 3]);
+        assert_eq!([status(61), status(-3600)], [Health::Warn; 2]);
+        assert_eq!([status(3601), status(-86_400)], [Health::Fail; 2]);
+    }
+
+    #[test]
+    fn a_damaged_registry_outranks_what_comes_back_by_itself() {
+        let of = |exits: &[Exit]| Diagnosis {
+            ok: false,
+            checks: exits.iter().map(|exit| fail("x", *exit, String::new(), None)).collect(),
+        };
+        assert_eq!(of(&[Exit::Database, Exit::Integrity]).exit(), Exit::Integrity);
+        assert_eq!(of(&[Exit::Database, Exit::Resource]).exit(), Exit::Database);
+        assert_eq!(of(&[]).exit(), Exit::Done);
+    }
+}

@@ -1,0 +1,149 @@
+//! Makes a version the one that answers: verify, load, probe, then one transaction and the links.
+//!
+//! What loads a model is an argument ([`Probe`]), so that this job also serves those that have none linked in.
+//! Not here: judging whether the version deserves it (`gate`).
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    artifact::{LineDir, VersionFiles},
+    db::{
+        Db,
+        model_versions::VersionRow,
+        promotions::{Action, Move},
+    },
+    fault::Fault,
+    lineage::{LineName, Version},
+    registry::{self, Connect, LockedLine},
+};
+
+/// Loads a version's files and compares what they answer with what they answered when they were made.
+pub type Probe<'a> = &'a dyn Fn(&VersionFiles) -> anyhow::Result<()>;
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The models directory.
+    pub models: &'a Path,
+    /// The line.
+    pub line: &'a LineName,
+    /// The version that is to answer.
+    pub version: Version,
+    /// Why, for the record.
+    pub reason: Option<&'a str>,
+    /// Who or what asks.
+    pub actor: &'a str,
+    /// How long to wait for another run.
+    pub wait: Duration,
+    /// Against the gate.
+    pub force: bool,
+    /// The instant that the command takes for now.
+    pub as_of: DateTime<Utc>,
+}
+
+/// A move of production, made or planned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Promotion {
+    /// The line.
+    pub line: LineName,
+    /// Production before.
+    pub from: Option<Version>,
+    /// Production after.
+    pub to: Version,
+    /// Wall time of the whole command, in seconds.
+    pub seconds: f64,
+    /// Whether anything was moved: not for a plan, nor for a version that was in production already.
+    pub moved: bool,
+    /// What an earlier crash had left and this command put right.
+    pub healed: Vec<String>,
+}
+
+/// Checks all that the promotion would check, and changes nothing.
+///
+/// # Errors
+/// As [`run`], but for the lock.
+pub fn plan(
+    request: &Request<'_>,
+    connect: Connect<'_>,
+    probe: Probe<'_>,
+) -> anyhow::Result<Promotion> {
+    let started = Instant::now();
+    let mut db = connect()?;
+    let (row, from) = find(&mut db, request)?;
+    let dir = LineDir::open(request.models, request.line)?.ok_or_else(|| {
+        let path = request.models.join(request.line.as_str());
+        Fault::integrity(format!("{} is missing", path.display()))
+    })?;
+    probe(&registry::open(&dir, &row)?.files)?;
+    Ok(promotion(request, from, started, false, Vec::new()))
+}
+
+/// Makes the version production. One that is production already is left as it is.
+///
+/// # Errors
+/// Exit 4 for a version that does not exist, 6 when another run holds the line, 7 when its files or its answers are
+/// not what was published, 8 when it cannot be promoted, 9 when the links could not be moved (production has moved
+/// then, and the next command corrects them).
+pub fn run(
+    request: &Request<'_>,
+    connect: Connect<'_>,
+    probe: Probe<'_>,
+) -> anyhow::Result<Promotion> {
+    let started = Instant::now();
+    let mut db = connect()?;
+    // A typing error is told before waiting for anybody.
+    find(&mut db, request)?;
+    let locked = LockedLine::lock(request.models, request.line, request.wait, "promote")?;
+    let healed = locked.recover(&mut db)?.healed;
+    let (row, from) = find(&mut db, request)?;
+    let verified = locked.open(&row)?;
+    if from == Some(request.version) {
+        return Ok(promotion(request, from, started, false, healed));
+    }
+    let fence = db.next_fence()?;
+    // Loading a model takes its time; no connection waits for it.
+    drop(db);
+    probe(&verified.files)?;
+    let step = Move {
+        move_id: Uuid::now_v7(),
+        line: request.line,
+        action: Action::Promote,
+        from,
+        to: request.version,
+        actor: request.actor,
+        reason: request.reason,
+        gate: row.gate.as_ref(),
+        forced: request.force,
+        fence,
+        as_of: request.as_of,
+    };
+    locked.move_production(connect, &step)?;
+    Ok(promotion(request, from, started, true, healed))
+}
+
+/// The row of the wanted version, and which one is in production.
+fn find(db: &mut Db, request: &Request<'_>) -> anyhow::Result<(VersionRow, Option<Version>)> {
+    let rows = db.versions(Some(request.line))?;
+    let from = db.production(request.line)?.map(|row| row.version);
+    let row = registry::pick(rows, request.line, request.version)?;
+    registry::check_movable(&row)?;
+    Ok((row, from))
+}
+
+fn promotion(
+    request: &Request<'_>,
+    from: Option<Version>,
+    started: Instant,
+    moved: bool,
+    healed: Vec<String>,
+) -> Promotion {
+    let seconds = started.elapsed().as_secs_f64();
+    Promotion { line: request.line.clone(), from, to: request.version, seconds, moved, healed }
+}
