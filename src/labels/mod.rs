@@ -1,13 +1,23 @@
 //! Label rules: what the market did after a candle, as a class.
 //!
-//! Invariant: a label exists only once the data reaches past its horizon. Not here: what a trade would have paid
-//! (`outcome`, `backtest`).
+//! Entry is the close of the candle, exit the close of the last candle that closes by entry + horizon (DESIGN 7).
+//! Main types: [`LabelRule`], [`Labels`], [`Cuts`], [`ClassBalance`]. Invariant: a label exists only once the data
+//! reaches past its horizon, and no later candle changes it. Not here: what a trade would have paid (`outcome`,
+//! `backtest`).
+
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::market::Micros;
+use crate::{
+    market::{Candles, Micros, Timeframe},
+    outcome::{Bars, ExitReason, Levels, Side},
+};
 
 /// How a training label is made.
+///
+/// Prints and parses as `fixed:0.005`, `volatility:1`, `triple-barrier:0.005:0.005` (take-profit, stop-loss) and
+/// `quartile`; the numbers may be left out for those shown.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LabelRule {
@@ -21,7 +31,11 @@ pub enum LabelRule {
         /// How many standard deviations.
         multiple: f64,
     },
-    /// Sell, hold, buy by which of the barriers comes first; both in one candle counts as the loss.
+    /// Sell, hold, buy by which of the barriers comes first.
+    ///
+    /// A class is the trade that would have reached its take-profit before its stop-loss; where both a purchase and
+    /// a sale would have (the take-profit is nearer than the stop-loss), the one that got there first. Both barriers
+    /// in one candle counts as the loss of either trade, so it makes no class but `hold`, as does a time-out.
     TripleBarrier {
         /// Share of entry.
         take_profit: f64,
@@ -32,16 +46,394 @@ pub enum LabelRule {
     Quartile,
 }
 
+/// What is wrong with a label rule.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LabelRuleError {
+    /// A number that must be positive and finite is not.
+    #[error("{name} of the {rule} label is {value}; it must be above 0 and finite")]
+    NotPositive {
+        /// Which rule.
+        rule: &'static str,
+        /// Which number.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A share of the price that no price can fall by.
+    #[error(
+        "{name} of the {rule} label is {value}, but it is a share of the price and must be below 1"
+    )]
+    NotAShare {
+        /// Which rule.
+        rule: &'static str,
+        /// Which number.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// Text that is no rule.
+    #[error(
+        "{given:?} is not a label rule; write fixed:0.005, volatility:1, triple-barrier:0.005:0.005 or quartile"
+    )]
+    Unknown {
+        /// What was given, at most 40 characters of it.
+        given: String,
+    },
+}
+
+/// Threshold that [`LabelRule`] takes where none is written: half a per cent (DESIGN 7).
+const DEFAULT_THRESHOLD: f64 = 0.005;
+
+/// One-candle log returns behind a volatility label (FORMULAS, elementary).
+pub const VOLATILITY_WINDOW: usize = 60;
+
+/// Class numbers of the three-class rules.
+pub const SELL: u8 = 0;
+/// Class of neither.
+pub const HOLD: u8 = 1;
+/// Class of a rise.
+pub const BUY: u8 = 2;
+
 /// No class: the label does not exist (yet).
 pub const NO_CLASS: u8 = u8::MAX;
+
+impl LabelRule {
+    /// The name of the rule in `aifx.yaml`, without its numbers.
+    pub fn name(&self) -> String {
+        self.word().to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            LabelRule::Fixed { .. } => "fixed",
+            LabelRule::Volatility { .. } => "volatility",
+            LabelRule::TripleBarrier { .. } => "triple-barrier",
+            LabelRule::Quartile => "quartile",
+        }
+    }
+
+    /// Names of the classes, in order of their numbers: from the strongest fall to the strongest rise.
+    pub fn class_names(&self) -> &'static [&'static str] {
+        match self {
+            LabelRule::Quartile => &["strong sell", "sell", "buy", "strong buy"],
+            _ => &["sell", "hold", "buy"],
+        }
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.class_names().len()
+    }
+
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// The first that cannot be.
+    pub fn check(&self) -> Result<(), LabelRuleError> {
+        let rule = self.word();
+        let positive = |name, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(LabelRuleError::NotPositive { rule, name, value })
+            }
+        };
+        let share = |name, value: f64| {
+            positive(name, value)?;
+            if value < 1.0 { Ok(()) } else { Err(LabelRuleError::NotAShare { rule, name, value }) }
+        };
+        match *self {
+            LabelRule::Fixed { threshold } => share("threshold", threshold),
+            LabelRule::Volatility { multiple } => positive("multiple", multiple),
+            LabelRule::TripleBarrier { take_profit, stop_loss } => {
+                share("take_profit", take_profit)?;
+                share("stop_loss", stop_loss)
+            }
+            LabelRule::Quartile => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for LabelRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word();
+        match self {
+            LabelRule::Fixed { threshold } => write!(f, "{word}:{threshold}"),
+            LabelRule::Volatility { multiple } => write!(f, "{word}:{multiple}"),
+            LabelRule::TripleBarrier { take_profit, stop_loss } => {
+                write!(f, "{word}:{take_profit}:{stop_loss}")
+            }
+            LabelRule::Quartile => f.write_str(word),
+        }
+    }
+}
+
+impl FromStr for LabelRule {
+    type Err = LabelRuleError;
+
+    fn from_str(text: &str) -> Result<Self, LabelRuleError> {
+        let unknown = || LabelRuleError::Unknown { given: text.chars().take(40).collect() };
+        let mut parts = text.split(':');
+        let word = parts.next().ok_or_else(unknown)?;
+        let numbers = parts.map(|part| part.parse().map_err(|_| unknown()));
+        let numbers: Vec<f64> = numbers.collect::<Result<_, _>>()?;
+        let rule = match (word, numbers.as_slice()) {
+            ("fixed", []) => LabelRule::Fixed { threshold: DEFAULT_THRESHOLD },
+            ("fixed", &[threshold]) => LabelRule::Fixed { threshold },
+            ("volatility", []) => LabelRule::Volatility { multiple: 1.0 },
+            ("volatility", &[multiple]) => LabelRule::Volatility { multiple },
+            ("triple-barrier", []) => LabelRule::TripleBarrier {
+                take_profit: DEFAULT_THRESHOLD,
+                stop_loss: DEFAULT_THRESHOLD,
+            },
+            ("triple-barrier", &[take_profit, stop_loss]) => {
+                LabelRule::TripleBarrier { take_profit, stop_loss }
+            }
+            ("quartile", []) => LabelRule::Quartile,
+            _ => return Err(unknown()),
+        };
+        rule.check()?;
+        Ok(rule)
+    }
+}
 
 /// Labels of one series, one entry a candle.
 #[derive(Debug, Clone)]
 pub struct Labels {
     /// Class of each candle, [`NO_CLASS`] where there is none.
     pub class: Vec<u8>,
-    /// Exit price over entry price, less one; NaN where there is no label.
+    /// Exit price over entry price, less one; NaN where the horizon is not complete or no candle closed within it.
     pub forward_return: Vec<f64>,
-    /// Instant at which the horizon ends (entry + horizon); meaningful where there is a label.
+    /// Instant at which the horizon ends (entry + horizon), of every candle.
     pub until_us: Vec<Micros>,
+    /// Close of the last candle: how far the data reaches. `Micros::MIN` without candles.
+    pub reached_us: Micros,
 }
+
+impl Labels {
+    /// Labels whose horizon has passed, with a candle in it. Some of them may have no class: those within the
+    /// warm-up of the volatility, and all of the quartile rule before [`Labels::assign`].
+    pub fn settled(&self) -> usize {
+        self.forward_return.iter().filter(|value| !value.is_nan()).count()
+    }
+
+    /// Labels whose horizon the data has not reached.
+    pub fn pending(&self) -> usize {
+        self.until_us.iter().filter(|until_us| **until_us > self.reached_us).count()
+    }
+
+    /// Gives every settled label the class of its quartile.
+    pub fn assign(&mut self, cuts: &Cuts) {
+        for (class, &forward_return) in self.class.iter_mut().zip(&self.forward_return) {
+            *class = cuts.class(forward_return);
+        }
+    }
+}
+
+/// The quartiles of forward returns: what tells strong sell, sell, buy and strong buy apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cuts(pub [f64; 3]);
+
+impl Cuts {
+    /// Quartiles of the training part's forward returns, interpolated linearly between order statistics (numpy's
+    /// default). NaN is left out; `None` with fewer than four values.
+    pub fn fit(train_returns: &[f64]) -> Option<Cuts> {
+        let mut sorted: Vec<f64> =
+            train_returns.iter().copied().filter(|value| value.is_finite()).collect();
+        if sorted.len() < 4 {
+            return None;
+        }
+        sorted.sort_unstable_by(f64::total_cmp);
+        let quartile = |k: usize| {
+            let place = (sorted.len() - 1) * k;
+            let (below, part) = (place / 4, (place % 4) as f64 / 4.0);
+            let above = (below + 1).min(sorted.len() - 1);
+            sorted[below] + part * (sorted[above] - sorted[below])
+        };
+        Some(Cuts([quartile(1), quartile(2), quartile(3)]))
+    }
+
+    /// The quartile that a return lies in; a cut itself belongs below. [`NO_CLASS`] for NaN.
+    pub fn class(&self, forward_return: f64) -> u8 {
+        if forward_return.is_nan() {
+            return NO_CLASS;
+        }
+        self.0.iter().map(|cut| u8::from(forward_return > *cut)).sum()
+    }
+}
+
+/// How often each class occurs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassBalance {
+    /// Samples of each class.
+    pub counts: Vec<usize>,
+    /// Samples in all.
+    pub n: usize,
+}
+
+/// Above this share of one class, a model learns to answer nothing else (DESIGN 7).
+pub const COLLAPSE_SHARE: f64 = 0.90;
+
+impl ClassBalance {
+    /// Share of each class; `None` without samples.
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        (self.n > 0).then(|| self.counts.iter().map(|&n| n as f64 / self.n as f64).collect())
+    }
+
+    /// The class that holds more than [`COLLAPSE_SHARE`] of the samples, with its share: a reason to warn.
+    pub fn collapsed(&self) -> Option<(usize, f64)> {
+        let shares = self.shares()?;
+        shares.into_iter().enumerate().find(|(_, share)| *share > COLLAPSE_SHARE)
+    }
+}
+
+/// Counts the classes; [`NO_CLASS`] is left out.
+pub fn class_balance(classes: &[u8], n_classes: usize) -> ClassBalance {
+    // Four tables, so that a run of one class does not wait for its own counter.
+    let mut tables = [[0usize; 256]; 4];
+    for chunk in classes.chunks(4) {
+        for (table, &class) in tables.iter_mut().zip(chunk) {
+            table[usize::from(class)] += 1;
+        }
+    }
+    let counts: Vec<usize> = (0..n_classes.min(usize::from(NO_CLASS)))
+        .map(|class| tables.iter().map(|table| table[class]).sum())
+        .collect();
+    let n = counts.iter().sum();
+    ClassBalance { counts, n }
+}
+
+/// Labels every candle by `rule`. For [`LabelRule::Quartile`] the classes wait for [`Labels::assign`]: the cuts come
+/// from training returns only.
+pub fn label(candles: &Candles, rule: &LabelRule) -> Labels {
+    let bars = Bars::of(candles);
+    let Horizons { forward_return, until_us, reached_us } = horizons(candles.timeframe(), &bars);
+    let class = match *rule {
+        LabelRule::Fixed { threshold } => {
+            forward_return.iter().map(|&value| direction(value, threshold)).collect()
+        }
+        LabelRule::Volatility { multiple } => {
+            let scale = multiple * candles_in_horizon(candles.timeframe()).sqrt();
+            let mut class = vec![NO_CLASS; bars.len()];
+            let sigma = rolling_volatility(bars.close);
+            for ((class, &value), sigma) in
+                class.iter_mut().zip(&forward_return).skip(VOLATILITY_WINDOW).zip(sigma)
+            {
+                *class = direction(value, scale * sigma);
+            }
+            class
+        }
+        LabelRule::TripleBarrier { take_profit, stop_loss } => {
+            let levels = Levels { stop_loss: Some(stop_loss), take_profit: Some(take_profit) };
+            triple_barrier(&bars, &forward_return, &until_us, levels)
+        }
+        LabelRule::Quartile => vec![NO_CLASS; bars.len()],
+    };
+    Labels { class, forward_return, until_us, reached_us }
+}
+
+/// The horizon in candles, as a number: 30 days are 4.29 weekly candles.
+pub fn candles_in_horizon(timeframe: Timeframe) -> f64 {
+    timeframe.horizon_us() as f64 / timeframe.nominal_us() as f64
+}
+
+#[inline]
+fn direction(forward_return: f64, threshold: f64) -> u8 {
+    let class = HOLD + u8::from(forward_return > threshold) - u8::from(forward_return < -threshold);
+    if forward_return.is_nan() { NO_CLASS } else { class }
+}
+
+struct Horizons {
+    forward_return: Vec<f64>,
+    until_us: Vec<Micros>,
+    reached_us: Micros,
+}
+
+/// Exits of all candles by two pointers: both entry and exit only move forward.
+fn horizons(timeframe: Timeframe, bars: &Bars<'_>) -> Horizons {
+    // All but months last equally long, so that their closes are in the order and distance of their openings.
+    let (clock, shift_us): (Cow<'_, [Micros]>, Micros) = match timeframe {
+        Timeframe::Month1 => {
+            (bars.open_at_us.iter().map(|&at_us| timeframe.close_at(at_us)).collect(), 0)
+        }
+        _ => (Cow::Borrowed(bars.open_at_us), timeframe.nominal_us()),
+    };
+    let clock = clock.as_ref();
+    let horizon_us = timeframe.horizon_us();
+    let Some(&last) = clock.last() else {
+        let reached_us = Micros::MIN;
+        return Horizons { forward_return: Vec::new(), until_us: Vec::new(), reached_us };
+    };
+    let n_reached = clock.partition_point(|entry| entry + horizon_us <= last);
+    let mut exit = 0;
+    let mut forward_return = Vec::with_capacity(clock.len());
+    forward_return.extend(clock[..n_reached].iter().zip(bars.close).enumerate().map(
+        |(row, (entry_us, entry))| {
+            let until = entry_us + horizon_us;
+            exit = exit.max(row);
+            while clock.get(exit + 1).is_some_and(|&closes| closes <= until) {
+                exit += 1;
+            }
+            if exit > row { bars.close[exit] / entry - 1.0 } else { f64::NAN }
+        },
+    ));
+    forward_return.resize(clock.len(), f64::NAN);
+    let until_us = clock.iter().map(|entry| entry + shift_us + horizon_us).collect();
+    Horizons { forward_return, until_us, reached_us: last + shift_us }
+}
+
+/// Sample standard deviation of the last [`VOLATILITY_WINDOW`] one-candle log returns, from row
+/// [`VOLATILITY_WINDOW`] on. Each window is summed anew: a running sum would remember where the history began.
+fn rolling_volatility(close: &[f64]) -> impl Iterator<Item = f64> {
+    let logs: Vec<f64> = close.iter().map(|price| price.ln()).collect();
+    let returns: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let n = close.len().saturating_sub(VOLATILITY_WINDOW);
+    (0..n).map(move |from| sample_sd(&returns[from..from + VOLATILITY_WINDOW]))
+}
+
+/// Sums in four lanes, whose order does not depend on where the window lies.
+fn sample_sd(values: &[f64]) -> f64 {
+    let lanes = |of: &dyn Fn(f64) -> f64| -> f64 {
+        let mut sums = [0.0; 4];
+        for chunk in values.chunks_exact(4) {
+            for (sum, &value) in sums.iter_mut().zip(chunk) {
+                *sum += of(value);
+            }
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3])
+    };
+    let n = values.len() as f64;
+    let mean = lanes(&|value| value) / n;
+    (lanes(&|value| (value - mean) * (value - mean)) / (n - 1.0)).sqrt()
+}
+
+fn triple_barrier(
+    bars: &Bars<'_>,
+    forward_return: &[f64],
+    until_us: &[Micros],
+    levels: Levels,
+) -> Vec<u8> {
+    let reached = |row: usize, side: Side| {
+        let at = levels.prices(side, bars.close[row]);
+        bars.first_exit(row + 1, side, at, until_us[row])
+            .filter(|exit| exit.reason == ExitReason::Target)
+            .map(|exit| exit.row)
+    };
+    (0..bars.len())
+        .map(|row| {
+            if forward_return[row].is_nan() {
+                return NO_CLASS;
+            }
+            match (reached(row, Side::Buy), reached(row, Side::Sell)) {
+                (Some(buy), Some(sell)) if buy < sell => BUY,
+                (Some(buy), Some(sell)) if sell < buy => SELL,
+                (Some(_), None) => BUY,
+                (None, Some(_)) => SELL,
+                _ => HOLD,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
