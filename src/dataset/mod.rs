@@ -1,10 +1,47 @@
 //! Samples, windows, the scaler, and folds cut by time with a purge.
 //!
+//! [`build`] finds the samples of all series in order of decision; [`Dataset::split`] cuts them into [`Folds`].
 //! Invariant: no label span of a training sample reaches into a later part; a scaler comes from a training part only.
+//! Not here: features and labels themselves, tensors (LEARNING).
+
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::market::Micros;
+use crate::{
+    features::Features,
+    labels::{Labels, NO_CLASS},
+    market::{Candles, Micros, calendar, instant},
+};
+
+pub use split::{Purged, Scaler, SplitConfig};
+
+/// One series that samples come from. All three cover the same candles.
+#[derive(Debug, Clone, Copy)]
+pub struct SeriesInput<'a> {
+    /// The candles.
+    pub candles: &'a Candles,
+    /// Their features.
+    pub features: &'a Features,
+    /// Their labels.
+    pub labels: &'a Labels,
+}
+
+/// Which samples are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetConfig {
+    /// Candles in one window, at least 1.
+    pub lookback: usize,
+    /// Decisions from this instant on; candles before are context only.
+    pub from_us: Option<Micros>,
+    /// Decisions before this instant.
+    pub until_us: Option<Micros>,
+}
 
 /// Scaled features of all series, one series after another. A window is a view: rows `row + 1 - lookback ..= row`.
 #[derive(Debug, Clone)]
@@ -45,15 +82,6 @@ pub struct Part {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrainPart(pub Part);
 
-/// Robust scaling, fitted on a training part: `clip((x - median) / iqr, ±10)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scaler {
-    /// Median of each feature.
-    pub median: Vec<f64>,
-    /// Interquartile range of each feature; 1 where the feature is constant.
-    pub iqr: Vec<f64>,
-}
-
 /// What `train::fit` learns from.
 #[derive(Debug, Clone)]
 pub struct Folds {
@@ -69,6 +97,261 @@ pub struct Folds {
     pub scaler: Scaler,
     /// Names of the classes, in order of their numbers.
     pub classes: Vec<String>,
+    /// What was left out at the cuts.
+    pub purged: Purged,
     /// SHA-256 over the content, hex.
     pub sha256: String,
+}
+
+/// Candles of the wanted range that made no sample, by reason; each counts once, for the first reason that holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Not enough history before them for a window of defined features.
+    pub warm_up: usize,
+    /// Their window spans a gap that no weekend or holiday explains.
+    pub gap: usize,
+    /// Their label does not exist (yet).
+    pub unlabelled: usize,
+}
+
+/// Samples of all series, in order of decision, before any cut.
+#[derive(Debug, Clone)]
+pub struct Dataset<'a> {
+    series: Vec<SeriesInput<'a>>,
+    /// First row of each series in the windows of all.
+    offsets: Vec<usize>,
+    config: DatasetConfig,
+    samples: Vec<Sample>,
+    dropped: Dropped,
+    n_gaps: usize,
+}
+
+/// Why there is no dataset.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum DatasetError {
+    /// No series, or series of different shapes: a bug of the caller.
+    #[error("{0}")]
+    Shape(&'static str),
+    /// More rows than a sample can point at.
+    #[error("{n_rows} candles are more than one dataset can hold ({limit})", limit = u32::MAX)]
+    TooLarge {
+        /// Rows.
+        n_rows: usize,
+    },
+    /// A feature is not a number where it should be one.
+    #[error("feature {feature} is {value} at {at}")]
+    NotFinite {
+        /// Which feature.
+        feature: &'static str,
+        /// Its value.
+        value: f64,
+        /// The candle.
+        at: chrono::DateTime<chrono::Utc>,
+    },
+    /// Too few samples for three parts.
+    #[error(
+        "{n_samples} samples are too few: training, validation and test got {n_train}, {n_validation} and {n_test} \
+         after {n_purged} were purged at the cuts, and each needs at least {needed}"
+    )]
+    TooFew {
+        /// Before the cuts.
+        n_samples: usize,
+        /// In training.
+        n_train: usize,
+        /// In validation.
+        n_validation: usize,
+        /// In test.
+        n_test: usize,
+        /// Left out at the cuts.
+        n_purged: usize,
+        /// Wanted in each.
+        needed: usize,
+    },
+    /// Only one class in the training part.
+    #[error("all {n_samples} training labels are {class}: there is nothing to tell apart")]
+    OneClass {
+        /// The class.
+        class: String,
+        /// Training samples.
+        n_samples: usize,
+    },
+}
+
+impl Part {
+    /// Last row of each sample's window.
+    pub fn rows(&self) -> Vec<u32> {
+        self.samples.iter().map(|sample| sample.row).collect()
+    }
+
+    /// Class of each sample.
+    pub fn classes(&self) -> Vec<u8> {
+        self.samples.iter().map(|sample| sample.class).collect()
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Samples of each class.
+    pub fn class_counts(&self, n_classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; n_classes];
+        for sample in &self.samples {
+            counts[usize::from(sample.class)] += 1;
+        }
+        counts
+    }
+
+    /// First and last decision.
+    pub fn window(&self) -> Option<(Micros, Micros)> {
+        Some((self.samples.first()?.decided_at_us, self.samples.last()?.decided_at_us))
+    }
+}
+
+/// Finds every sample of every series, in order of decision.
+///
+/// A candle of the wanted range becomes a sample when its window lies behind it complete (all features defined, no
+/// unexplained gap inside) and its label exists. Labels of a quantile rule exist where the forward return does; their
+/// classes come with the split.
+///
+/// # Errors
+/// [`DatasetError`] when the series do not fit together or a feature is not finite where a window needs it.
+pub fn build<'a>(
+    series: &[SeriesInput<'a>],
+    config: &DatasetConfig,
+) -> Result<Dataset<'a>, DatasetError> {
+    let Some(first) = series.first() else {
+        return Err(DatasetError::Shape("a dataset needs at least one series"));
+    };
+    if config.lookback == 0 {
+        return Err(DatasetError::Shape("a window holds at least one candle"));
+    }
+    let mut offsets = Vec::with_capacity(series.len());
+    let mut n_rows = 0usize;
+    for input in series {
+        let n = input.candles.len();
+        let fits = input.features.set == first.features.set
+            && input.features.columns.iter().all(|column| column.len() == n)
+            && input.labels.class.len() == n;
+        if !fits {
+            return Err(DatasetError::Shape("candles, features and labels differ in length"));
+        }
+        offsets.push(n_rows);
+        n_rows += n;
+    }
+    if u32::try_from(n_rows).is_err() {
+        return Err(DatasetError::TooLarge { n_rows });
+    }
+    let mut dataset = Dataset {
+        series: series.to_vec(),
+        offsets,
+        config: config.clone(),
+        samples: Vec::new(),
+        dropped: Dropped::default(),
+        n_gaps: 0,
+    };
+    for index in 0..series.len() {
+        dataset.find_samples(index)?;
+    }
+    dataset.samples.sort_unstable_by_key(|sample| (sample.decided_at_us, sample.series));
+    Ok(dataset)
+}
+
+impl Dataset<'_> {
+    /// The samples, in order of decision.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Candles of the wanted range that made no sample.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// Gaps in all series that no weekend or holiday explains.
+    pub fn n_gaps(&self) -> usize {
+        self.n_gaps
+    }
+
+    fn find_samples(&mut self, index: usize) -> Result<(), DatasetError> {
+        let SeriesInput { candles, features, labels } = self.series[index];
+        let lookback = self.config.lookback;
+        let open_at_us = candles.open_at_us();
+        let gap_rows: HashSet<usize> = calendar::gaps(candles.timeframe(), open_at_us)
+            .into_iter()
+            .map(|gap| gap.row)
+            .collect();
+        self.n_gaps += gap_rows.len();
+        // The first row after the last gap, or where features begin: a window may not reach before it.
+        let complete_from = features.first_complete_row();
+        let mut unbroken_from = 0;
+        for (row, &opened) in open_at_us.iter().enumerate() {
+            if gap_rows.contains(&row) {
+                unbroken_from = row;
+            }
+            let decided_at_us = candles.timeframe().close_at(opened);
+            let wanted = self.config.from_us.is_none_or(|from| decided_at_us >= from)
+                && self.config.until_us.is_none_or(|until| decided_at_us < until);
+            if !wanted {
+                continue;
+            }
+            let settled = labels.class[row] != NO_CLASS || labels.forward_return[row].is_finite();
+            if row + 1 < complete_from + lookback {
+                self.dropped.warm_up += 1;
+            } else if row + 1 < unbroken_from + lookback {
+                self.dropped.gap += 1;
+            } else if !settled {
+                self.dropped.unlabelled += 1;
+            } else {
+                self.samples.push(Sample {
+                    row: u32::try_from(self.offsets[index] + row).expect("checked against u32"),
+                    series: u32::try_from(index).expect("fewer series than rows"),
+                    class: labels.class[row],
+                    window_from_us: open_at_us[row + 1 - lookback],
+                    decided_at_us,
+                    label_until_us: labels.until_us[row],
+                });
+            }
+        }
+        for (feature, column) in features.set.features.iter().zip(&features.columns) {
+            let from = complete_from.min(column.len());
+            if let Some(at) = column[from..].iter().position(|value| !value.is_finite()) {
+                return Err(DatasetError::NotFinite {
+                    feature: feature.name,
+                    value: column[from + at],
+                    at: instant(open_at_us[from + at]),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// SHA-256 over all that decides what is learned: series, instants, feature bits, samples and their classes.
+    fn sha256(&self, samples: &[Sample]) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(format!("{:?}", self.config));
+        for input in &self.series {
+            hasher.update(input.candles.pair().to_string());
+            hasher.update(input.candles.timeframe().name());
+            hasher.update(input.features.set.name);
+            for at_us in input.candles.open_at_us() {
+                hasher.update(at_us.to_le_bytes());
+            }
+            for column in &input.features.columns {
+                for value in column {
+                    hasher.update(value.to_bits().to_le_bytes());
+                }
+            }
+        }
+        for sample in samples {
+            hasher.update(sample.row.to_le_bytes());
+            hasher.update([sample.class]);
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
