@@ -4,6 +4,9 @@
 //! runs the plain ones itself and never links LibTorch; the others it hands to `aifx-model`. [`entry`] is what both
 //! binaries do first and last. Not here: what the commands do (`jobs`).
 
+mod completions;
+mod config;
+mod db;
 pub mod entry;
 mod exit_codes;
 
@@ -13,6 +16,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    config::{App, Environment, Flags},
     fault::Exit,
     ui::{Format, Ui, Verbosity},
 };
@@ -112,6 +116,12 @@ pub enum Plain {
     /// Print the exit statuses and what they mean
     #[command(long_about = exit_codes::LONG_ABOUT)]
     ExitCodes,
+    /// Run a home's own PostgreSQL, and bring the schema up to date
+    Db(db::DbArgs),
+    /// Show the configuration
+    Config(config::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
 }
 
 /// Commands that load or train a model.
@@ -125,14 +135,36 @@ pub struct Setup<'a> {
     pub globals: &'a Globals,
 }
 
+impl Setup<'_> {
+    /// The configuration, found and checked; what an operator should know about it goes to stderr.
+    ///
+    /// # Errors
+    /// See [`App::load`].
+    pub fn app(&self, ui: &mut Ui) -> anyhow::Result<App> {
+        let flags = Flags {
+            home: self.globals.home.clone(),
+            as_of: self.globals.as_of,
+            as_known: self.globals.as_known,
+            force: self.globals.force,
+        };
+        let app = App::load(&flags, Environment::of_process()?)?;
+        for warning in &app.warnings {
+            ui.warn(warning);
+        }
+        Ok(app)
+    }
+}
+
 impl Plain {
     /// Runs the command.
     ///
     /// # Errors
     /// Whatever stopped it.
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
-        let _ = setup;
         match self {
+            Plain::Db(args) => db::run(args, setup, ui),
+            Plain::Config(args) => config::run(args, setup, ui),
+            Plain::Completions(args) => completions::run(args, ui),
             Plain::ExitCodes => exit_codes::run(ui),
         }
     }

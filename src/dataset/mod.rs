@@ -290,6 +290,8 @@ impl Dataset<'_> {
         // The first row after the last gap, or where features begin: a window may not reach before it.
         let complete_from = features.first_complete_row();
         let mut unbroken_from = 0;
+        // A quantile rule leaves every class open until the split knows the training part.
+        let is_open = labels.class.iter().all(|class| *class == NO_CLASS);
         for (row, &opened) in open_at_us.iter().enumerate() {
             if gap_rows.contains(&row) {
                 unbroken_from = row;
@@ -300,7 +302,8 @@ impl Dataset<'_> {
             if !wanted {
                 continue;
             }
-            let settled = labels.class[row] != NO_CLASS || labels.forward_return[row].is_finite();
+            let settled = labels.class[row] != NO_CLASS
+                || (is_open && labels.forward_return[row].is_finite());
             if row + 1 < complete_from + lookback {
                 self.dropped.warm_up += 1;
             } else if row + 1 < unbroken_from + lookback {

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, DatasetError, Folds, Part, Sample, TrainPart, Windows};
-use crate::market::Micros;
+use crate::{
+    labels::{Cuts, NO_CLASS},
+    market::Micros,
+};
 
 /// Scaled values are clipped here, in interquartile ranges from the median.
 const CLIP: f64 = 10.0;
@@ -77,11 +80,10 @@ impl Dataset<'_> {
                 needed: config.min_part.max(1),
             });
         }
-        if let Some(edges) = self.quartile_edges(&train, classes.len()) {
+        if let Some(cuts) = self.fit_cuts(&train) {
             for part in [&mut train, &mut validation, &mut test] {
                 for sample in &mut part.samples {
-                    let value = self.forward_return(sample);
-                    sample.class = edges.iter().filter(|edge| value > **edge).count() as u8;
+                    sample.class = cuts.class(self.forward_return(sample));
                 }
             }
         }
@@ -122,11 +124,10 @@ impl Dataset<'_> {
     }
 
     /// Quartiles of the training part's forward returns, where the rule left the classes open.
-    fn quartile_edges(&self, train: &Part, n_classes: usize) -> Option<Vec<f64>> {
-        train.samples.iter().find(|sample| usize::from(sample.class) >= n_classes)?;
-        let mut returns: Vec<f64> =
-            train.samples.iter().map(|sample| self.forward_return(sample)).collect();
-        Some((1..n_classes).map(|k| quantile(&mut returns, k as f64 / n_classes as f64)).collect())
+    fn fit_cuts(&self, train: &Part) -> Option<Cuts> {
+        train.samples.iter().find(|sample| sample.class == NO_CLASS)?;
+        let returns: Vec<f64> = train.samples.iter().map(|s| self.forward_return(s)).collect();
+        Cuts::fit(&returns)
     }
 
     /// Median and interquartile range of each feature over the rows that training windows cover, each row once.

@@ -48,6 +48,7 @@ fn series(n: usize, missing: &[usize]) -> Series {
         class: (0..n).map(|row| if row + 4 < n { (row % 3) as u8 } else { NO_CLASS }).collect(),
         forward_return: (0..n).map(|row| if row + 4 < n { row as f64 } else { f64::NAN }).collect(),
         until_us,
+        reached_us: 0,
     };
     Series { candles, features: Features { set: &SET, columns }, labels }
 }

@@ -1,14 +1,22 @@
 //! The truth: PostgreSQL. The only room with SQL: one file per table, one for the connection.
 
+mod connect;
 pub mod events;
 mod failed;
 pub mod health;
+pub mod market_data;
+mod migrate;
 pub mod model_versions;
+mod private;
 pub mod promotions;
+mod tls;
 pub mod training_log;
 pub mod trials;
 
+pub use connect::Source;
 use failed::Failed;
+pub use migrate::SchemaStatus;
+pub use private::{PrivateServer, ServerStatus};
 
 /// A connection.
 pub struct Db {

@@ -1,0 +1,366 @@
+//! The sections of `aifx.yaml` with their defaults and limits.
+//!
+//! Not here: the types that belong to a room of their own (label rules, model architectures).
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::check::{Choice, Shape};
+use crate::{
+    labels::LabelRule,
+    lineage::LineName,
+    market::{Pair, Timeframe},
+};
+
+/// `aifx.yaml`, after defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Of all random numbers; same seed, data and threads give the same weights, bit for bit.
+    pub seed: u64,
+    /// Threads to compute with; 0 takes all cores.
+    pub threads: usize,
+    /// What a run may use of the machine.
+    pub limits: Limits,
+    /// Where the database is; secrets stand in the environment or `.env`.
+    pub database: Database,
+    /// The lines by name.
+    pub lines: BTreeMap<LineName, LineConfig>,
+}
+
+/// What a run may use of the machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Training is refused (exit 9) when its estimate lies above; 0 sets no limit.
+    pub memory_mib: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { memory_mib: 4096 }
+    }
+}
+
+/// Where the database is, as far as that is no secret. The environment (`DATABASE_URL`, `PG*`) comes first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// URI or `key=value` text without a password; none: the environment, else a private server under `data/pg`.
+    pub url: Option<String>,
+}
+
+/// One line: what it trades and how its models are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LineConfig {
+    /// Pairs that share the model.
+    pub pairs: Vec<Pair>,
+    /// Timeframes that share the model.
+    pub timeframes: Vec<Timeframe>,
+    /// A named, versioned feature set.
+    pub features: String,
+    /// Candles in one window.
+    pub lookback: usize,
+    /// How training labels are made.
+    pub label: LabelRule,
+    /// The architecture.
+    pub model: ModelConfig,
+    /// The training from scratch.
+    pub weekly: Weekly,
+    /// The fine-tune.
+    pub daily: Daily,
+    /// What a trade costs.
+    pub costs: CostsConfig,
+}
+
+impl Default for LineConfig {
+    fn default() -> Self {
+        let pairs = ["EUR/USD", "GBP/USD", "USD/JPY", "AUD/USD", "USD/CAD"];
+        LineConfig {
+            pairs: pairs.iter().filter_map(|pair| pair.parse().ok()).collect(),
+            timeframes: vec![Timeframe::Hour1],
+            features: "v1".to_owned(),
+            lookback: 60,
+            label: LabelRule::Volatility { multiple: 1.0 },
+            model: ModelConfig::default(),
+            weekly: Weekly::default(),
+            daily: Daily::default(),
+            costs: CostsConfig::default(),
+        }
+    }
+}
+
+/// The architecture of a line's models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ModelConfig {
+    /// Stacked LSTMs, the last step into a dense layer.
+    Lstm {
+        /// Units of each LSTM layer.
+        hidden: Vec<i64>,
+        /// Units of the dense layer.
+        dense: i64,
+        /// After each LSTM layer, then after the dense layer.
+        dropout: Vec<f64>,
+    },
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig::Lstm { hidden: vec![128, 64], dense: 32, dropout: vec![0.3, 0.3, 0.2] }
+    }
+}
+
+/// The training from scratch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Weekly {
+    /// Days of candles to learn from.
+    pub days: u32,
+    /// At most this many passes over the training part.
+    pub epochs: u32,
+    /// Samples in one step.
+    pub batch: usize,
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// Shares of training, validation and test, in the order of time.
+    pub split: [f64; 3],
+    /// Epochs without a better validation loss before training stops.
+    pub patience: u32,
+    /// Epochs without a better validation loss before the learning rate is halved.
+    pub plateau: u32,
+    /// The window is extended back until it holds this many samples.
+    pub min_samples: usize,
+}
+
+impl Default for Weekly {
+    fn default() -> Self {
+        Weekly {
+            days: 90,
+            epochs: 50,
+            batch: 32,
+            lr: 1e-3,
+            split: [0.70, 0.15, 0.15],
+            patience: 8,
+            plateau: 3,
+            min_samples: 1000,
+        }
+    }
+}
+
+/// The fine-tune of the production model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Daily {
+    /// Hours of candles to learn from.
+    pub hours: u32,
+    /// Passes over them.
+    pub epochs: u32,
+    /// Samples in one step.
+    pub batch: usize,
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// With fewer samples the run is skipped, on the record.
+    pub min_samples: usize,
+    /// Mornings that a fine-tune is rehearsed on before it is believed.
+    pub rehearse_days: u32,
+}
+
+impl Default for Daily {
+    fn default() -> Self {
+        Daily { hours: 24, epochs: 5, batch: 32, lr: 1e-4, min_samples: 100, rehearse_days: 14 }
+    }
+}
+
+/// What a trade costs, in units of the quote currency a unit of the base currency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CostsConfig {
+    /// Ask less bid.
+    pub spread: f64,
+    /// How much worse than quoted a fill is, each way.
+    pub slippage: f64,
+    /// Other costs for pairs quoted in these currencies: a yen is worth a hundredth of a dollar.
+    pub quoted_in: BTreeMap<String, PriceCosts>,
+}
+
+/// Costs in units of one quote currency.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceCosts {
+    /// Ask less bid.
+    pub spread: f64,
+    /// How much worse than quoted a fill is, each way.
+    pub slippage: f64,
+}
+
+impl Default for CostsConfig {
+    fn default() -> Self {
+        let yen = PriceCosts { spread: 0.010, slippage: 0.002 };
+        CostsConfig {
+            spread: 0.00010,
+            slippage: 0.00002,
+            quoted_in: BTreeMap::from([("JPY".to_owned(), yen)]),
+        }
+    }
+}
+
+impl CostsConfig {
+    /// What a trade in `pair` costs.
+    pub fn of(&self, pair: &Pair) -> PriceCosts {
+        let general = PriceCosts { spread: self.spread, slippage: self.slippage };
+        self.quoted_in.get(pair.quote()).copied().unwrap_or(general)
+    }
+}
+
+/// What the default value of a line cannot say about its sections.
+pub(super) fn line_shape() -> Shape {
+    let rules = [
+        LabelRule::Volatility { multiple: 1.0 },
+        LabelRule::Fixed { threshold: 0.005 },
+        LabelRule::TripleBarrier { take_profit: 0.005, stop_loss: 0.005 },
+        LabelRule::Quartile,
+    ];
+    let samples = |values: &[LabelRule]| {
+        values.iter().filter_map(|value| serde_yaml::to_value(value).ok()).collect()
+    };
+    Shape {
+        choices: vec![
+            Choice { path: &["label"], samples: samples(&rules) },
+            Choice {
+                path: &["model"],
+                samples: serde_yaml::to_value(ModelConfig::default()).into_iter().collect(),
+            },
+        ],
+        free: &[&["costs", "quoted_in"]],
+    }
+}
+
+/// A value that has the right type and still cannot be: where, and why.
+pub(super) type Objection = (Vec<&'static str>, String);
+
+/// Limits of the settings that are not about a line.
+pub(super) fn object(config: &Config) -> Vec<Objection> {
+    let mut list = Vec::new();
+    within(&mut list, &["threads"], config.threads as f64, 0.0, 1024.0);
+    let limit = config.limits.memory_mib as f64;
+    within(&mut list, &["limits", "memory_mib"], limit, 0.0, 16.0 * 1024.0 * 1024.0);
+    if config.database.url.as_deref().is_some_and(super::environment::holds_password) {
+        let why = "a password does not belong into this file; put DATABASE_URL into .env";
+        list.push((vec!["database", "url"], why.to_owned()));
+    }
+    list
+}
+
+/// Limits of a line's settings.
+pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
+    let mut list = Vec::new();
+    unique(&mut list, "pairs", &line.pairs);
+    unique(&mut list, "timeframes", &line.timeframes);
+    within(&mut list, &["lookback"], line.lookback as f64, 2.0, 2000.0);
+    match line.label {
+        LabelRule::Fixed { threshold } => share(&mut list, &["label", "threshold"], threshold),
+        LabelRule::Volatility { multiple } => {
+            positive(&mut list, &["label", "multiple"], multiple, 100.0);
+        }
+        LabelRule::TripleBarrier { take_profit, stop_loss } => {
+            share(&mut list, &["label", "take_profit"], take_profit);
+            share(&mut list, &["label", "stop_loss"], stop_loss);
+        }
+        LabelRule::Quartile => {}
+    }
+    let ModelConfig::Lstm { hidden, dense, dropout } = &line.model;
+    if hidden.is_empty() || hidden.len() > 8 {
+        list.push((vec!["model", "hidden"], "hidden: give 1 to 8 layers".to_owned()));
+    }
+    for units in hidden {
+        within(&mut list, &["model", "hidden"], *units as f64, 1.0, 4096.0);
+    }
+    within(&mut list, &["model", "dense"], *dense as f64, 1.0, 4096.0);
+    if dropout.len() != hidden.len() + 1 {
+        let why = format!(
+            "dropout: {} values are given where one for each of the {} hidden layers and one for the dense layer are wanted",
+            dropout.len(),
+            hidden.len()
+        );
+        list.push((vec!["model", "dropout"], why));
+    }
+    if let Some(wrong) = dropout.iter().find(|share| !(0.0..1.0).contains(*share)) {
+        let why = format!("dropout: {wrong} is not a share from 0 to below 1");
+        list.push((vec!["model", "dropout"], why));
+    }
+    let weekly = &line.weekly;
+    within(&mut list, &["weekly", "days"], f64::from(weekly.days), 1.0, 36_500.0);
+    within(&mut list, &["weekly", "epochs"], f64::from(weekly.epochs), 1.0, 10_000.0);
+    within(&mut list, &["weekly", "batch"], weekly.batch as f64, 1.0, 65_536.0);
+    positive(&mut list, &["weekly", "lr"], weekly.lr, 1.0);
+    within(&mut list, &["weekly", "patience"], f64::from(weekly.patience), 1.0, 10_000.0);
+    within(&mut list, &["weekly", "plateau"], f64::from(weekly.plateau), 1.0, 10_000.0);
+    within(&mut list, &["weekly", "min_samples"], weekly.min_samples as f64, 1.0, 1e9);
+    let sum: f64 = weekly.split.iter().sum();
+    if !weekly.split.iter().all(|share| *share > 0.0 && *share < 1.0) {
+        let why = "split: each share must lie between 0 and 1, as in [0.70, 0.15, 0.15]";
+        list.push((vec!["weekly", "split"], why.to_owned()));
+    } else if (sum - 1.0).abs() > 1e-6 {
+        let why = format!("split: the shares add up to {}, not to 1", (sum * 1e6).round() / 1e6);
+        list.push((vec!["weekly", "split"], why));
+    }
+    let daily = &line.daily;
+    within(&mut list, &["daily", "hours"], f64::from(daily.hours), 1.0, 24.0 * 365.0);
+    within(&mut list, &["daily", "epochs"], f64::from(daily.epochs), 1.0, 10_000.0);
+    within(&mut list, &["daily", "batch"], daily.batch as f64, 1.0, 65_536.0);
+    positive(&mut list, &["daily", "lr"], daily.lr, 1.0);
+    within(&mut list, &["daily", "min_samples"], daily.min_samples as f64, 1.0, 1e9);
+    within(&mut list, &["daily", "rehearse_days"], f64::from(daily.rehearse_days), 1.0, 365.0);
+    let costs = &line.costs;
+    within(&mut list, &["costs", "spread"], costs.spread, 0.0, 1e6);
+    within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
+    for (currency, costs) in &costs.quoted_in {
+        for (name, value) in [("spread", costs.spread), ("slippage", costs.slippage)] {
+            if !(0.0..=1e6).contains(&value) {
+                let why = format!("{currency}: {name} {value} does not lie between 0 and 1000000");
+                list.push((vec!["costs", "quoted_in"], why));
+            }
+        }
+    }
+    list
+}
+
+fn name_of(path: &[&'static str]) -> &'static str {
+    path.last().copied().unwrap_or_default()
+}
+
+fn within(list: &mut Vec<Objection>, path: &[&'static str], value: f64, low: f64, high: f64) {
+    // Written so that NaN fails.
+    if !(low..=high).contains(&value) {
+        let why = format!("{}: {value} does not lie between {low} and {high}", name_of(path));
+        list.push((path.to_vec(), why));
+    }
+}
+
+fn positive(list: &mut Vec<Objection>, path: &[&'static str], value: f64, high: f64) {
+    if !(value > 0.0 && value <= high) {
+        let why = format!("{}: {value} is not above 0 and at most {high}", name_of(path));
+        list.push((path.to_vec(), why));
+    }
+}
+
+fn share(list: &mut Vec<Objection>, path: &[&'static str], value: f64) {
+    positive(list, path, value, 0.5);
+}
+
+fn unique<T: std::hash::Hash + Eq + std::fmt::Display>(
+    list: &mut Vec<Objection>,
+    key: &'static str,
+    values: &[T],
+) {
+    let mut seen = HashSet::new();
+    if values.is_empty() {
+        list.push((vec![key], format!("{key}: at least one is needed")));
+    }
+    if let Some(twice) = values.iter().find(|value| !seen.insert(*value)) {
+        list.push((vec![key], format!("{key}: {twice} is given twice")));
+    }
+}

@@ -1,0 +1,253 @@
+//! Tables `market_data` and `market_data_revisions`: candles in and out.
+//!
+//! In: binary COPY into a staging table, one upsert, one transaction; what a value replaced is kept as a revision. Out:
+//! row by row into columns (never `query`, which would hold every row twice), checked again. Prices may be NUMERIC.
+
+use chrono::{DateTime, Utc};
+use postgres::{
+    binary_copy::BinaryCopyInWriter,
+    fallible_iterator::FallibleIterator,
+    types::{ToSql, Type},
+};
+
+use super::{Db, Failed};
+use crate::{
+    fault::Fault,
+    market::{CandleColumns, Candles, Pair, Timeframe, instant},
+};
+
+/// Which candles are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct CandleRange {
+    /// Opening at or after this instant; `None`: from the first one on.
+    pub from: Option<DateTime<Utc>>,
+    /// Closed by this instant.
+    pub as_of: DateTime<Utc>,
+    /// Only values that were known at `as_of`: superseded revisions stand in for later corrections.
+    pub as_known: bool,
+}
+
+/// What an import changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Upserted {
+    /// New candles.
+    pub inserted: u64,
+    /// Candles whose values were replaced; the old ones are kept as revisions.
+    pub updated: u64,
+    /// Candles that were there with the same values.
+    pub unchanged: u64,
+}
+
+/// What the table holds of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Coverage {
+    /// The pair as the table spells it.
+    pub pair: String,
+    /// The timeframe as the table spells it.
+    pub timeframe: String,
+    /// Candles.
+    pub n_candles: i64,
+    /// Opening instant of the first.
+    pub first: DateTime<Utc>,
+    /// Opening instant of the last.
+    pub last: DateTime<Utc>,
+}
+
+impl Db {
+    /// Writes candles of one series in one transaction; the last import wins. With `dry_run` nothing is kept, and the
+    /// counts are what would have happened.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing has changed.
+    pub fn upsert_candles(
+        &mut self,
+        pair: &Pair,
+        timeframe: Timeframe,
+        columns: &CandleColumns,
+        dry_run: bool,
+    ) -> anyhow::Result<Upserted> {
+        let doing = "cannot write candles";
+        let mut tx = self.client.transaction().failed(doing)?;
+        tx.batch_execute(
+            "CREATE TEMP TABLE incoming (at timestamptz, open float8, high float8, low float8, close float8,
+                                         volume float8) ON COMMIT DROP",
+        )
+        .failed(doing)?;
+        let sink = tx.copy_in("COPY incoming FROM STDIN (FORMAT binary)").failed(doing)?;
+        let mut writer = BinaryCopyInWriter::new(
+            sink,
+            &[
+                Type::TIMESTAMPTZ,
+                Type::FLOAT8,
+                Type::FLOAT8,
+                Type::FLOAT8,
+                Type::FLOAT8,
+                Type::FLOAT8,
+            ],
+        );
+        for row in 0..columns.len() {
+            let at = instant(columns.open_at_us[row]);
+            writer
+                .write(&[
+                    &at,
+                    &columns.open[row],
+                    &columns.high[row],
+                    &columns.low[row],
+                    &columns.close[row],
+                    &columns.volume[row],
+                ])
+                .failed(doing)?;
+        }
+        writer.finish().failed(doing)?;
+        let (pair, timeframe) = (pair.to_string(), timeframe.name());
+        let key: [&(dyn ToSql + Sync); 2] = [&pair, &timeframe];
+        // Compared as the table's own type: a NUMERIC(10,5) must not call 1.10000 and 1.1 different.
+        let differs =
+            "(m.open::float8, m.high::float8, m.low::float8, m.close::float8, m.volume::float8)
+                       IS DISTINCT FROM (i.open, i.high, i.low, i.close, i.volume)";
+        tx.execute(
+            &format!(
+                "INSERT INTO market_data_revisions
+                        (pair, timeframe, \"timestamp\", open, high, low, close, volume, ingested_at)
+                 SELECT m.pair, m.timeframe, m.\"timestamp\", m.open, m.high, m.low, m.close,
+                        coalesce(m.volume, 0), m.ingested_at
+                   FROM market_data m JOIN incoming i ON m.\"timestamp\" = i.at
+                  WHERE m.pair = $1 AND m.timeframe = $2 AND {differs}"
+            ),
+            &key,
+        )
+        .failed(doing)?;
+        let updated = tx
+            .execute(
+                &format!(
+                    "UPDATE market_data m SET open = i.open, high = i.high, low = i.low, close = i.close,
+                            volume = i.volume, ingested_at = now()
+                       FROM incoming i
+                      WHERE m.pair = $1 AND m.timeframe = $2 AND m.\"timestamp\" = i.at AND {differs}"
+                ),
+                &key,
+            )
+            .failed(doing)?;
+        let inserted = tx
+            .execute(
+                "INSERT INTO market_data (pair, timeframe, \"timestamp\", open, high, low, close, volume)
+                 SELECT $1, $2, at, open, high, low, close, volume FROM incoming ORDER BY at
+                 ON CONFLICT (pair, timeframe, \"timestamp\") DO NOTHING",
+                &key,
+            )
+            .failed(doing)?;
+        if dry_run {
+            tx.rollback().failed(doing)?;
+        } else {
+            tx.commit().failed(doing)?;
+        }
+        let n = columns.len() as u64;
+        Ok(Upserted { inserted, updated, unchanged: n - inserted - updated })
+    }
+
+    /// Candles of one series, closed by `as_of`, sorted.
+    ///
+    /// # Errors
+    /// Exit 4 naming the candle when the table holds what is no candle; else when the database fails.
+    pub fn candles(
+        &mut self,
+        pair: &Pair,
+        timeframe: Timeframe,
+        range: CandleRange,
+    ) -> anyhow::Result<Candles> {
+        let doing = format!("cannot read {timeframe} candles of {pair}");
+        // Rows of other programs may spell the pair without the slash.
+        let spellings = vec![pair.to_string(), pair.compact()];
+        let from = range.from.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+        let current = "SELECT \"timestamp\" AS at, open::float8 AS o, high::float8 AS h, low::float8 AS l,
+                              close::float8 AS c, coalesce(volume, 0)::float8 AS v
+                         FROM market_data
+                        WHERE pair = ANY($1) AND timeframe = $2 AND \"timestamp\" >= $3 AND \"timestamp\" < $4";
+        let sql = if range.as_known {
+            format!(
+                "{current} AND (ingested_at IS NULL OR ingested_at <= $4)
+                 UNION ALL
+                 SELECT \"timestamp\", open, high, low, close, volume FROM market_data_revisions
+                  WHERE pair = ANY($1) AND timeframe = $2 AND \"timestamp\" >= $3 AND \"timestamp\" < $4
+                    AND (ingested_at IS NULL OR ingested_at <= $4) AND superseded_at > $4
+                 ORDER BY 1"
+            )
+        } else {
+            format!("{current} ORDER BY 1")
+        };
+        let name = timeframe.name();
+        let parameters: [&(dyn ToSql + Sync); 4] = [&spellings, &name, &from, &range.as_of];
+        let mut rows = self.client.query_raw(&sql, parameters).failed(&doing)?;
+        let mut columns = CandleColumns::default();
+        let as_of_us = range.as_of.timestamp_micros();
+        while let Some(row) = rows.next().failed(&doing)? {
+            let at: DateTime<Utc> = row.get(0);
+            let at_us = at.timestamp_micros();
+            if timeframe.close_at(at_us) > as_of_us {
+                continue;
+            }
+            let price = |column: usize| {
+                row.get::<_, Option<f64>>(column).ok_or_else(|| {
+                    Fault::input(format!(
+                        "market_data holds a candle of {pair} at {at} without a price"
+                    ))
+                    .hint("delete that row, or import the candle again")
+                })
+            };
+            let prices = [price(1)?, price(2)?, price(3)?, price(4)?];
+            columns.push_raw(at_us, prices, row.get(5));
+        }
+        Candles::new(pair.clone(), timeframe, range.as_of, columns).map_err(|error| {
+            anyhow::Error::from(
+                Fault::input(error)
+                    .hint("correct that row of market_data, or import the candle again"),
+            )
+            .context(doing)
+        })
+    }
+
+    /// What the table holds, one entry a series.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn coverage(&mut self) -> anyhow::Result<Vec<Coverage>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT pair::text, timeframe::text, count(*), min(\"timestamp\"), max(\"timestamp\")
+                   FROM market_data GROUP BY 1, 2 ORDER BY 1, 2",
+                &[],
+            )
+            .failed("cannot count candles")?;
+        Ok(rows
+            .iter()
+            .map(|row| Coverage {
+                pair: row.get(0),
+                timeframe: row.get(1),
+                n_candles: row.get(2),
+                first: row.get(3),
+                last: row.get(4),
+            })
+            .collect())
+    }
+
+    /// [`Db::coverage`] in a few words, for messages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn coverage_text(&mut self) -> anyhow::Result<String> {
+        let coverage = self.coverage()?;
+        let mut series: Vec<String> = coverage
+            .iter()
+            .take(8)
+            .map(|c| {
+                let (first, last) = (c.first.format("%F"), c.last.format("%F"));
+                format!("{} {} {first} to {last}", c.pair, c.timeframe)
+            })
+            .collect();
+        if coverage.len() > series.len() {
+            series.push(format!("{} more", coverage.len() - series.len()));
+        }
+        Ok(if series.is_empty() { "none at all".to_owned() } else { series.join(", ") })
+    }
+}
