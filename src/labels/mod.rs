@@ -125,6 +125,20 @@ impl LabelRule {
         self.class_names().len()
     }
 
+    /// What a class says to do: -1 sell, 0 hold, +1 buy.
+    pub fn signal(&self, class: u8) -> i8 {
+        match self {
+            LabelRule::Quartile => {
+                if class < 2 {
+                    -1
+                } else {
+                    1
+                }
+            }
+            _ => class as i8 - HOLD as i8,
+        }
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors

@@ -193,6 +193,15 @@ fn quartiles_are_cut_on_training_returns() {
 }
 
 #[test]
+fn classes_are_signals() {
+    for (rule, signals) in [("fixed", vec![-1, 0, 1]), ("quartile", vec![-1, -1, 1, 1])] {
+        let rule: LabelRule = rule.parse().expect(rule);
+        let classes = 0..u8::try_from(rule.n_classes()).expect("few");
+        assert_eq!(classes.map(|class| rule.signal(class)).collect::<Vec<_>>(), signals);
+    }
+}
+
+#[test]
 fn the_balance_names_a_class_that_holds_nearly_all() {
     let classes = |n_hold: usize| [vec![HOLD; n_hold], vec![SELL, BUY, NO_CLASS]].concat();
     let balance = class_balance(&classes(18), 3);

@@ -3,10 +3,10 @@
 //! A gap that this calendar explains is normal; [`gaps`] reports the others. Not here: what is done about a gap
 //! (`dataset` drops windows that span one, `jobs` report them).
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
+use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, Timelike, Utc, Weekday};
 use chrono_tz::America::New_York;
 
-use super::{DAY_US, HOUR_US, Micros, Timeframe, instant};
+use super::{DAY_US, HOUR_US, Micros, SECOND_US, Timeframe, instant};
 
 /// Candles missing where the market was open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -55,6 +55,81 @@ pub fn trading_day(at_us: Micros) -> NaiveDate {
         Weekday::Sat => date + TimeDelta::days(2),
         Weekday::Sun => date + TimeDelta::days(1),
         _ => date,
+    }
+}
+
+/// [`trading_day`] of many instants. The time zone is looked up once a week of them, not once an instant.
+pub fn trading_days(at_us: &[Micros]) -> Vec<NaiveDate> {
+    let mut clock = DayClock::default();
+    let mut until_us = Micros::MIN;
+    let mut from_us = Micros::MAX;
+    let mut date = NaiveDate::default();
+    at_us
+        .iter()
+        .map(|&at_us| {
+            if at_us < from_us || at_us >= until_us {
+                let day = clock.day(at_us);
+                (from_us, until_us, date) = (at_us, day.until_us, date_of(day.number));
+            }
+            date
+        })
+        .collect()
+}
+
+/// A trading day as a number, for arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayNumber {
+    /// Days since 1970-01-01 of the day's date; see [`date_of`].
+    pub number: i64,
+    /// The day lasts at least until here; the same day may go on (a weekend, a change of the clocks).
+    pub until_us: Micros,
+}
+
+/// The date of a [`DayNumber`].
+pub fn date_of(number: i64) -> NaiveDate {
+    instant(number * DAY_US).date_naive()
+}
+
+/// Finds trading days of instants near one another by integer arithmetic: it keeps New York's offset from UTC for
+/// the week (or, when the clocks change in that week, the hour) that the last instant lay in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DayClock {
+    from_us: Micros,
+    until_us: Micros,
+    offset_us: Micros,
+}
+
+impl DayClock {
+    /// The trading day of an instant, as [`trading_day`] says.
+    pub fn day(&mut self, at_us: Micros) -> DayNumber {
+        if at_us < self.from_us || at_us >= self.until_us {
+            self.look_up(at_us);
+        }
+        let local_us = at_us + self.offset_us + 7 * HOUR_US;
+        let date = local_us.div_euclid(DAY_US);
+        // 1970-01-01 was a Thursday: 0 is Monday here.
+        let number = match (date + 3).rem_euclid(7) {
+            5 => date + 2,
+            6 => date + 1,
+            _ => date,
+        };
+        let midnight_us = (date + 1) * DAY_US - 7 * HOUR_US - self.offset_us;
+        DayNumber { number, until_us: midnight_us.min(self.until_us) }
+    }
+
+    fn look_up(&mut self, at_us: Micros) {
+        let offset_us = |at_us: Micros| {
+            let offset = instant(at_us).with_timezone(&New_York).offset().fix();
+            Micros::from(offset.local_minus_utc()) * SECOND_US
+        };
+        let within = |length_us: Micros| {
+            let from_us = at_us.div_euclid(length_us) * length_us;
+            (from_us, from_us + length_us)
+        };
+        let week = within(7 * DAY_US);
+        self.offset_us = offset_us(at_us);
+        let steady = offset_us(week.0) == self.offset_us && offset_us(week.1) == self.offset_us;
+        (self.from_us, self.until_us) = if steady { week } else { within(HOUR_US) };
     }
 }
 
@@ -166,6 +241,21 @@ mod tests {
             ("2024-01-07T22:00:00Z", "2024-01-08"),
         ] {
             assert_eq!(trading_day(us(at)).to_string(), day, "{at}");
+        }
+    }
+    #[test]
+    fn many_trading_days_are_each_found_as_one() {
+        // Every 37 minutes of four years: each turn of the day and of the clocks lies between two of them.
+        let start = us("2015-01-01T00:00:00Z");
+        let at_us: Vec<_> =
+            (0..4 * 365 * 24 * 60 / 37).map(|k| start + k * 37 * 60_000_000).collect();
+        let each: Vec<_> = at_us.iter().map(|&at_us| trading_day(at_us)).collect();
+        assert_eq!(trading_days(&at_us), each);
+        let backwards: Vec<_> = at_us.iter().rev().copied().collect();
+        assert!(trading_days(&backwards).iter().eq(each.iter().rev()));
+        for change in ["2018-03-11T07:00:00Z", "2018-11-04T06:00:00Z", "1969-12-31T22:00:00Z"] {
+            let around = [us(change) - 1, us(change)];
+            assert_eq!(trading_days(&around), around.map(trading_day), "{change}");
         }
     }
 }

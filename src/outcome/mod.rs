@@ -173,6 +173,8 @@ pub fn signal_outcome(side: Option<Side>, forward_return: f64, threshold: f64) -
 #[derive(Debug, Clone, Copy)]
 pub struct Bars<'a> {
     timeframe: Timeframe,
+    /// Of every candle; `None` for months.
+    length_us: Option<Micros>,
     /// Opening instants.
     pub open_at_us: &'a [Micros],
     /// First prices.
@@ -188,8 +190,10 @@ pub struct Bars<'a> {
 impl<'a> Bars<'a> {
     /// The columns of `candles`.
     pub fn of(candles: &'a Candles) -> Self {
+        let timeframe = candles.timeframe();
         Bars {
-            timeframe: candles.timeframe(),
+            timeframe,
+            length_us: (timeframe != Timeframe::Month1).then(|| timeframe.nominal_us()),
             open_at_us: candles.open_at_us(),
             open: candles.open(),
             high: candles.high(),
@@ -211,7 +215,10 @@ impl<'a> Bars<'a> {
     /// The instant at which candle `row` closes.
     #[inline]
     pub fn close_at_us(&self, row: usize) -> Micros {
-        self.timeframe.close_at(self.open_at_us[row])
+        match self.length_us {
+            Some(length_us) => self.open_at_us[row] + length_us,
+            None => self.timeframe.close_at(self.open_at_us[row]),
+        }
     }
 
     /// The first exit of a position that candle `from_row` is the first to move, or `None` while it is open at the
