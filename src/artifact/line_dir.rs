@@ -145,7 +145,7 @@ impl LineDir {
         make_root(models)?;
         let root = open_root(models)?
             .ok_or_else(|| Fault::resource(format!("{} vanished", models.display())))?;
-        match fs::mkdirat(&root, line.as_str(), DIR_MODE) {
+        match retry_on_intr(|| fs::mkdirat(&root, line.as_str(), DIR_MODE)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(disk(errno, &path)),
         }
@@ -195,7 +195,7 @@ impl LineDir {
                 disk_io(&error, &self.path.join(name)).context("a file in it takes no bytes")
             })
         })();
-        let removed = fs::unlinkat(&self.dir, name, AtFlags::empty());
+        let removed = retry_on_intr(|| fs::unlinkat(&self.dir, name, AtFlags::empty()));
         tried.with_context(|| format!("cannot write to {}", self.path.display()))?;
         removed.map_err(|errno| disk(errno, &self.path.join(name)))?;
         let free_bytes = free_bytes(&self.path)?;
@@ -233,7 +233,8 @@ impl LineDir {
     fn write_incoming(&self, run_id: Uuid, files: &VersionFiles) -> anyhow::Result<Staged> {
         let name = incoming_name(run_id);
         let path = self.path.join(&name);
-        fs::mkdirat(&self.dir, &name, PRIVATE_DIR_MODE).map_err(|errno| disk(errno, &path))?;
+        retry_on_intr(|| fs::mkdirat(&self.dir, &name, PRIVATE_DIR_MODE))
+            .map_err(|errno| disk(errno, &path))?;
         let dir = open_dir(self.dir.as_fd(), &name).map_err(|errno| disk(errno, &path))?;
         for (file, bytes) in files.iter() {
             write_file(dir.as_fd(), file, bytes)
@@ -425,7 +426,7 @@ impl LineDir {
     /// # Errors
     /// Exit 9 when the disk does not answer.
     pub fn link(&self, link: Link) -> anyhow::Result<LinkState> {
-        let target = match fs::readlinkat(&self.dir, link.name(), Vec::new()) {
+        let target = match retry_on_intr(|| fs::readlinkat(&self.dir, link.name(), Vec::new())) {
             Ok(target) => target,
             Err(Errno::NOENT) => return Ok(LinkState::Absent),
             Err(Errno::INVAL) => return Ok(LinkState::Odd("is no symbolic link".into())),
@@ -450,11 +451,12 @@ impl LineDir {
         match version {
             Some(version) => {
                 let temporary = format!(".{}.tmp", link.name());
-                match fs::unlinkat(&self.dir, &temporary, AtFlags::empty()) {
+                match retry_on_intr(|| fs::unlinkat(&self.dir, &temporary, AtFlags::empty())) {
                     Ok(()) | Err(Errno::NOENT) => {}
                     Err(errno) => return Err(fail(errno)),
                 }
-                fs::symlinkat(version.to_string(), &self.dir, &temporary).map_err(fail)?;
+                retry_on_intr(|| fs::symlinkat(version.to_string(), &self.dir, &temporary))
+                    .map_err(fail)?;
                 let rename = || {
                     retry_on_intr(|| {
                         fs::renameat(&self.dir, temporary.as_str(), &self.dir, link.name())
@@ -468,12 +470,14 @@ impl LineDir {
                     done => done.map_err(fail)?,
                 }
             }
-            None => match fs::unlinkat(&self.dir, link.name(), AtFlags::empty()) {
-                Ok(()) => {}
-                Err(Errno::NOENT) => return Ok(()),
-                Err(Errno::ISDIR | Errno::PERM) => self.move_aside(link)?,
-                Err(errno) => return Err(fail(errno)),
-            },
+            None => {
+                match retry_on_intr(|| fs::unlinkat(&self.dir, link.name(), AtFlags::empty())) {
+                    Ok(()) => {}
+                    Err(Errno::NOENT) => return Ok(()),
+                    Err(Errno::ISDIR | Errno::PERM) => self.move_aside(link)?,
+                    Err(errno) => return Err(fail(errno)),
+                }
+            }
         }
         sync(self.dir.as_fd()).map_err(fail)
     }
@@ -565,10 +569,15 @@ fn open_root(models: &Path) -> anyhow::Result<Option<OwnedFd>> {
 }
 
 fn make_root(models: &Path) -> anyhow::Result<()> {
-    match fs::mkdir(models, DIR_MODE) {
+    match retry_on_intr(|| fs::mkdir(models, DIR_MODE)) {
         Ok(()) => {
             // The umask of a cron job or a container is not what decides who reads a model.
-            fs::chmod(models, DIR_MODE).map_err(|errno| disk(errno, models))
+            fs::chmod(models, DIR_MODE).map_err(|errno| disk(errno, models))?;
+            let parent = models.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            File::open(parent)
+                .and_then(|parent| parent.sync_all())
+                .map_err(|error| disk_io(&error, parent))
         }
         Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(disk(errno, models)),

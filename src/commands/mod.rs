@@ -7,8 +7,11 @@
 mod completions;
 mod config;
 mod db;
+mod doctor;
 pub mod entry;
 mod exit_codes;
+mod models;
+mod promote;
 
 use std::path::PathBuf;
 
@@ -16,6 +19,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    artifact::MODEL,
     config::{App, Environment, Flags},
     fault::Exit,
     ui::{Format, Ui, Verbosity},
@@ -118,6 +122,10 @@ pub enum Plain {
     ExitCodes,
     /// Run a home's own PostgreSQL, and bring the schema up to date
     Db(db::DbArgs),
+    /// List, show, compare and verify versions
+    Models(models::ModelsArgs),
+    /// Check environment, database, artifacts and links
+    Doctor(doctor::DoctorArgs),
     /// Show the configuration
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
@@ -126,7 +134,10 @@ pub enum Plain {
 
 /// Commands that load or train a model.
 #[derive(Debug, Subcommand)]
-pub enum Model {}
+pub enum Model {
+    /// Make a version the production model of its line
+    Promote(promote::PromoteArgs),
+}
 
 /// What a command gets besides its own arguments: the global flags (and, when it asks, the `App`).
 #[derive(Debug, Clone, Copy)]
@@ -163,6 +174,8 @@ impl Plain {
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
             Plain::Db(args) => db::run(args, setup, ui),
+            Plain::Models(args) => models::run(args, setup, ui),
+            Plain::Doctor(args) => doctor::run(args, setup, ui),
             Plain::Config(args) => config::run(args, setup, ui),
             Plain::Completions(args) => completions::run(args, ui),
             Plain::ExitCodes => exit_codes::run(ui),
@@ -175,7 +188,11 @@ impl Model {
     ///
     /// # Errors
     /// Whatever stopped it.
-    pub fn run(&self, _setup: Setup<'_>, _ui: &mut Ui) -> anyhow::Result<Exit> {
-        match *self {}
+    pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+        match self {
+            Model::Promote(args) => {
+                promote::run(args, setup, ui, &|files| files.require(MODEL).map(drop))
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What the server says about itself: for `doctor`.
+//! What the server says about itself: for `doctor`. Not here: where the schema stands (`migrate`).
 
 use chrono::{DateTime, Utc};
 
@@ -19,8 +19,6 @@ pub struct Health {
     pub is_read_only: bool,
     /// The server's clock.
     pub at: DateTime<Utc>,
-    /// The newest migration that has run; `None` before the first.
-    pub schema: Option<i32>,
 }
 
 impl Db {
@@ -35,19 +33,10 @@ impl Db {
             .query_one(
                 "SELECT current_setting('server_version'), current_setting('server_version_num')::int,
                      current_user::text, current_setting('is_superuser') = 'on',
-                     current_setting('transaction_read_only') = 'on', clock_timestamp(),
-                     to_regclass('refinery_schema_history') IS NOT NULL",
+                     current_setting('transaction_read_only') = 'on', clock_timestamp()",
                 &[],
             )
             .failed(doing)?;
-        let schema = if row.get(6) {
-            self.client
-                .query_one("SELECT max(version)::int FROM refinery_schema_history", &[])
-                .failed(doing)?
-                .get(0)
-        } else {
-            None
-        };
         Ok(Health {
             version: row.get(0),
             version_number: row.get(1),
@@ -55,7 +44,6 @@ impl Db {
             is_superuser: row.get(3),
             is_read_only: row.get(4),
             at: row.get(5),
-            schema,
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     db::Db,
     fault::{self, Exit, Fault},
     lineage::LineName,
-    registry::{Connect, LockedLine},
+    registry::{self, Connect, LockedLine},
 };
 
 /// Below this a check warns.
@@ -90,11 +90,9 @@ pub struct Patient<'a> {
     pub lines: Vec<LineName>,
     /// The program that loads models.
     pub model_program: PathBuf,
-    /// The newest migration of this program, where that is known.
-    pub newest_schema: Option<i32>,
-    /// The host's clock.
-    pub host_at: DateTime<Utc>,
-    /// Opens the database.
+    /// The host's clock, where it is to be compared.
+    pub host_at: Option<DateTime<Utc>>,
+    /// Opens the database, whatever its schema.
     pub connect: Connect<'a>,
 }
 
@@ -122,7 +120,12 @@ fn diagnose(patient: &Patient<'_>, repairs: Vec<Check>) -> Diagnosis {
     match (patient.connect)() {
         Ok(mut db) => {
             checks.extend(database(&mut db, patient));
-            checks.extend(registry_checks(&mut db, patient));
+            let schema = schema(&mut db).unwrap_or_else(|error| of_error("schema", &error));
+            let readable = schema.status == Health::Ok;
+            checks.push(schema);
+            if readable {
+                checks.extend(registry_checks(&mut db, patient));
+            }
         }
         Err(error) => checks.push(of_error("database", &error)),
     }
@@ -252,27 +255,6 @@ fn database(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     } else {
         ok("database", answer)
     }];
-    checks.push(match (health.schema, patient.newest_schema) {
-        (None, _) => fail(
-            "schema",
-            Exit::Config,
-            "no migration has run".into(),
-            Some("aifx db migrate".into()),
-        ),
-        (Some(have), Some(want)) if have < want => fail(
-            "schema",
-            Exit::Config,
-            format!("migration {have} of {want} is the last that ran"),
-            Some("aifx db migrate".into()),
-        ),
-        (Some(have), Some(want)) if have > want => fail(
-            "schema",
-            Exit::Config,
-            format!("migration {have} ran, and this aifx knows {want}"),
-            Some("use the newer aifx that made it".into()),
-        ),
-        (Some(have), _) => ok("schema", format!("migration {have}")),
-    });
     checks.push(if health.is_superuser {
         warn(
             "privileges",
@@ -282,8 +264,13 @@ fn database(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     } else {
         ok("privileges", format!("{} is no superuser", health.user))
     });
-    checks.push(clock((patient.host_at - health.at).num_seconds()));
+    checks.extend(patient.host_at.map(|host_at| clock((host_at - health.at).num_seconds())));
     checks
+}
+
+fn schema(db: &mut Db) -> anyhow::Result<Check> {
+    db.require_schema()?;
+    Ok(ok("schema", format!("migration {}", db.schema_status()?.found)))
 }
 
 fn clock(ahead_s: i64) -> Check {
@@ -304,7 +291,7 @@ fn clock(ahead_s: i64) -> Check {
 /// Artifacts, links and leftovers: the same audit, sorted by what it means.
 fn registry_checks(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
-    let found = models::verify(db, patient.models, None, None);
+    let found = models::verify(db, patient.models, None);
     match found {
         Ok(verification) => {
             let is_link =
@@ -335,8 +322,32 @@ fn registry_checks(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
         }
         Err(error) => checks.push(of_error("artifacts", &error)),
     }
+    checks.push(runs(db, patient).unwrap_or_else(|error| of_error("runs", &error)));
     checks.push(production(db, patient).unwrap_or_else(|error| of_error("production", &error)));
     checks
+}
+
+fn runs(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
+    let (mut n_at_work, mut dead) = (0, Vec::new());
+    let mut lines = models::lines(db, patient.models)?;
+    lines.extend(patient.lines.iter().cloned());
+    for line in &lines {
+        for run in db.running_runs(line)? {
+            let since = run.started_at.format("%Y-%m-%d %H:%M UTC");
+            let text = format!("the {} run of {line} from {since} says running", run.job);
+            if registry::is_dead(&run) {
+                dead.push(text);
+            } else {
+                n_at_work += 1;
+            }
+        }
+    }
+    Ok(if dead.is_empty() {
+        ok("runs", format!("{n_at_work} at work"))
+    } else {
+        let detail = format!("{}, but its process died", dead.join("; "));
+        warn("runs", detail, "aifx doctor --fix, or the next run".into())
+    })
 }
 
 fn production(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {

@@ -194,35 +194,39 @@ pub fn diff(
 /// Recomputes every checksum and checks rows, directories and links against each other.
 ///
 /// # Errors
-/// When database or disk fail; exit 4 when `version` does not exist. Damage is a result, not an error.
-pub fn verify(
-    db: &mut Db,
-    models: &Path,
-    line: Option<&LineName>,
-    version: Option<(&LineName, Version)>,
-) -> anyhow::Result<Verification> {
+/// When database or disk fail. Damage is a result, not an error.
+pub fn verify(db: &mut Db, models: &Path, line: Option<&LineName>) -> anyhow::Result<Verification> {
+    let lines = match line {
+        Some(line) => BTreeSet::from([line.clone()]),
+        None => lines(db, models)?,
+    };
     let mut n_versions = 0;
     let mut problems = Vec::new();
-    if let Some((line, version)) = version {
-        let row = registry::pick(db.versions(Some(line))?, line, version)?;
-        n_versions = 1;
-        problems = match LineDir::open(models, line)? {
-            Some(dir) => registry::audit_version(&dir, &row)?,
-            None => vec![Problem::of(version, "the directory is missing")],
-        };
-    } else {
-        let lines = match line {
-            Some(line) => BTreeSet::from([line.clone()]),
-            None => lines(db, models)?,
-        };
-        for line in lines {
-            let rows = db.versions(Some(&line))?;
-            let last_move = db.moves(&line, 1)?.pop();
-            n_versions += rows.len();
-            problems.extend(registry::audit(models, &line, &rows, last_move.as_ref())?);
-        }
+    for line in lines {
+        let rows = db.versions(Some(&line))?;
+        let last_move = db.moves(&line, 1)?.pop();
+        n_versions += rows.len();
+        problems.extend(registry::audit(models, &line, &rows, last_move.as_ref())?);
     }
     Ok(Verification { ok: problems.is_empty(), n_versions, problems })
+}
+
+/// Recomputes every checksum of one version.
+///
+/// # Errors
+/// When database or disk fail; exit 4 when there is no such version. Damage is a result, not an error.
+pub fn verify_version(
+    db: &mut Db,
+    models: &Path,
+    line: &LineName,
+    version: Version,
+) -> anyhow::Result<Verification> {
+    let row = registry::pick(db.versions(Some(line))?, line, version)?;
+    let problems = match LineDir::open(models, line)? {
+        Some(dir) => registry::audit_version(&dir, &row)?,
+        None => vec![Problem::of(version, "the directory is missing")],
+    };
+    Ok(Verification { ok: problems.is_empty(), n_versions: 1, problems })
 }
 
 /// Lines that have rows or directories, whatever the configuration says.
@@ -233,6 +237,13 @@ pub fn lines(db: &mut Db, models: &Path) -> anyhow::Result<BTreeSet<LineName>> {
     let mut lines: BTreeSet<LineName> = artifact::lines_in(models)?.into_iter().collect();
     lines.extend(db.versions(None)?.into_iter().map(|row| row.line));
     Ok(lines)
+}
+
+/// The leaves of a JSON value by dotted path; nulls are left out.
+pub fn leaves(value: &Value) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    flatten("", value, &mut leaves);
+    leaves
 }
 
 fn flatten(key: &str, value: &Value, leaves: &mut Vec<(String, Value)>) {
@@ -272,13 +283,8 @@ mod tests {
 
     #[test]
     fn differences_name_the_path_and_the_change() {
-        let leaves = |value: Value| {
-            let mut leaves = Vec::new();
-            flatten("", &value, &mut leaves);
-            leaves
-        };
-        let a = leaves(json!({"lookback": 60, "test": {"accuracy": 0.5}, "gone": true}));
-        let b = leaves(json!({"lookback": 60, "test": {"accuracy": 0.75}, "new": [1]}));
+        let a = leaves(&json!({"lookback": 60, "test": {"accuracy": 0.5}, "gone": true}));
+        let b = leaves(&json!({"lookback": 60, "test": {"accuracy": 0.75}, "new": [1]}));
         let found = differences(&a, &b);
         let keys: Vec<&str> = found.iter().map(|difference| difference.key.as_str()).collect();
         assert_eq!(keys, ["test.accuracy", "gone", "new"]);

@@ -52,10 +52,7 @@ pub fn audit_version(dir: &LineDir, row: &VersionRow) -> anyhow::Result<Vec<Prob
 }
 
 /// What lies in the directory of a line and is known to no row.
-///
-/// # Errors
-/// When the disk does not answer.
-pub fn unregistered(dir: &LineDir, rows: &[VersionRow]) -> anyhow::Result<Vec<Problem>> {
+fn unregistered(dir: &LineDir, rows: &[VersionRow]) -> anyhow::Result<Vec<Problem>> {
     let entries = dir.entries()?;
     let known = |version: &Version| rows.iter().any(|row| row.version == *version);
     let leftover = |name: String, what| Problem { harmless: true, ..Problem::of(name, what) };

@@ -29,7 +29,8 @@ use crate::{
     lineage::{LineName, Period, Status, Version},
 };
 
-pub use audit::{audit, audit_version, unregistered};
+pub use audit::{audit, audit_version};
+pub use process::{actor, is_dead};
 pub use recover::Recovery;
 
 /// Tries of a commit whose answer may have been lost; each opens a new connection, which waits by itself.
@@ -338,8 +339,10 @@ fn until_committed(
 /// # Errors
 /// Exit 4 naming the nearest version that exists.
 pub fn pick(rows: Vec<VersionRow>, line: &LineName, wanted: Version) -> anyhow::Result<VersionRow> {
+    // Newest first: of two that are as near, it is the likelier.
     let nearest = rows
         .iter()
+        .rev()
         .map(|row| row.version.to_string())
         .min_by_key(|version| strsim::damerau_levenshtein(version, &wanted.to_string()));
     let hint = match nearest {

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::{process, system};
 
-use crate::db::training_log::Process;
+use crate::db::training_log::{Process, RunRow};
 
 /// This process.
 pub(super) fn current() -> Process {
@@ -27,6 +27,24 @@ pub(super) fn is_alive(of: &Process) -> Option<bool> {
         // A container that was started again has a new name, and its process ids mean nothing here.
         (false, _) => None,
     }
+}
+
+/// Whether the process of a run is known to have died.
+pub fn is_dead(run: &RunRow) -> bool {
+    is_alive(&run.process) == Some(false)
+}
+
+/// Who changes something, for the record: the user and the host.
+pub fn actor() -> String {
+    let uid = process::getuid().as_raw();
+    let name = fs::read_to_string("/etc/passwd").ok().and_then(|users| {
+        users.lines().find_map(|user| {
+            let mut fields = user.split(':');
+            let (name, id) = (fields.next()?, fields.nth(1)?);
+            (id.parse() == Ok(uid)).then(|| name.to_owned())
+        })
+    });
+    format!("{}@{}", name.unwrap_or_else(|| format!("uid-{uid}")), host())
 }
 
 fn host() -> String {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::TestDatabase;
+use crate::support::{Home, TestDatabase};
 
 const SCHEMA: &str = include_str!("../../migrations/V3__registry.sql");
 
@@ -50,7 +50,7 @@ fn exit(error: &anyhow::Error) -> Option<Exit> {
 impl Field {
     fn new() -> Field {
         let database = TestDatabase::create();
-        database.client().batch_execute(SCHEMA).expect("migrated");
+        Db::over(database.client()).migrate().expect("migrated");
         Field {
             database,
             home: tempfile::tempdir().expect("a folder"),
@@ -575,16 +575,16 @@ fn models_are_listed_shown_compared_and_verified() {
     let diff = models::diff(&mut db, &at, &line, version("v1.0"), version("v1.1")).expect("told");
     let keys: Vec<&str> = diff.differences.iter().map(|found| found.key.as_str()).collect();
     assert_eq!(keys, ["version", "run_id"]);
-    assert!(models::verify(&mut db, &at, None, None).expect("verified").ok);
+    assert!(models::verify(&mut db, &at, None).expect("verified").ok);
 
     let model = at.join("fx-direction/v1.1").join(MODEL);
     let file = std::fs::OpenOptions::new().append(true).open(&model).expect("opened");
     file.set_len(999).expect("truncated");
-    let found = models::verify(&mut db, &at, None, None).expect("verified");
+    let found = models::verify(&mut db, &at, None).expect("verified");
     let [problem] = found.problems.as_slice() else { panic!("{found:?}") };
     assert_eq!((problem.version.as_str(), problem.file.as_deref()), ("v1.1", Some(MODEL)));
     assert!(problem.expected.is_some() && problem.found.is_some());
-    let one = models::verify(&mut db, &at, None, Some((&line, version("v1.0")))).expect("verified");
+    let one = models::verify_version(&mut db, &at, &line, version("v1.0")).expect("verified");
     assert!(one.ok);
     let details = models::show(&mut db, &at, &line, version("v1.1")).expect("shown all the same");
     assert_eq!((details.metadata, details.problems.len()), (Value::Null, 1));
@@ -605,27 +605,80 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
         models: &models,
         lines: vec![line()],
         model_program: "/bin/true".into(),
-        newest_schema: None,
-        host_at: field.db().health().expect("asked").at,
+        host_at: Some(field.db().health().expect("asked").at),
         connect: &connect,
     };
     let failed = |diagnosis: &doctor::Diagnosis| -> Vec<String> {
         let bad = diagnosis.checks.iter().filter(|check| check.status == doctor::Health::Fail);
         bad.map(|check| check.name.clone()).collect()
     };
-    // The schema was made without the migration tool here, which the doctor rightly says.
-    assert_eq!(failed(&doctor::examine(&patient)), ["schema"]);
+    assert_eq!(failed(&doctor::examine(&patient)), [] as [&str; 0]);
     std::fs::remove_file(models.join("fx-direction/production")).expect("removed");
     let found = doctor::examine(&patient);
-    assert_eq!(failed(&found), ["schema", "links"]);
+    assert_eq!(failed(&found), ["links"]);
     assert_eq!(found.exit(), Exit::Integrity);
-    assert_eq!(failed(&doctor::fix(&patient)), ["schema"]);
+    assert_eq!(failed(&doctor::fix(&patient)), [] as [&str; 0]);
     std::fs::remove_file(models.join("fx-direction/v1.1").join(MODEL)).expect("removed");
-    assert_eq!(failed(&doctor::fix(&patient)), ["schema", "artifacts"]);
+    assert_eq!(failed(&doctor::fix(&patient)), ["artifacts"]);
     let away = doctor::Patient {
         connect: &|| Err(Fault::database("connection refused").into()),
         ..patient
     };
     let found = doctor::examine(&away);
     assert_eq!((failed(&found), found.exit()), (vec!["database".into()], Exit::Database));
+}
+
+#[test]
+fn what_a_user_sees_of_promote_models_and_doctor() {
+    let field = Field::new();
+    let mut home = Home::empty();
+    home.set("DATABASE_URL", field.database.url());
+    let at = home.path().join("models");
+    let locked = LockedLine::lock(&at, &line(), Duration::ZERO, "test").expect("locked");
+    for _ in 0..2 {
+        field.publish(&locked);
+    }
+    drop(locked);
+    write(&home.path().join("aifx.yaml"), "lines:\n  fx-direction: {}\n");
+
+    let promoted = home.json(&["promote", "v1.0", "--reason", "first"]);
+    let keys: Vec<&String> = promoted.as_object().expect("an object").keys().collect();
+    assert_eq!(keys[..5], ["schema", "line", "from", "to", "seconds"]);
+    assert_eq!((&promoted["from"], &promoted["to"]), (&Value::Null, &json!("v1.0")));
+    assert!(home.ok(&["promote", "v1.0"]).stdout.contains("v1.0 is production already"));
+    let planned = home.ok(&["promote", "v1.1", "--dry-run"]).stdout;
+    assert!(planned.contains("would move production from v1.0 to v1.1"), "{planned}");
+    home.run(&["promote", "v1.3"]).refuses(4, &["has no version v1.3", "the nearest is v1.1"]);
+    for hostile in ["../x", "/etc/passwd", "v1.0/../v1.1", "%2e%2e%2f"] {
+        home.run(&["promote", hostile]).refuses(2, &["is not a version"]);
+    }
+    home.run(&["promote", "v1.0", "--line", "other"]).refuses(2, &["other"]);
+    let held = LockedLine::lock(&at, &line(), Duration::ZERO, "train-weekly").expect("locked");
+    home.run(&["promote", "v1.1"]).refuses(6, &["train-weekly, process", "--wait"]);
+    drop(held);
+
+    let list = home.json(&["models", "list"]);
+    assert_eq!(list["models"][0]["status"], "production");
+    assert!(home.ok(&["models", "show", "v1.0"]).stdout.contains("v1.0 (production)"));
+    assert!(home.ok(&["models", "diff", "v1.0", "v1.1"]).stdout.contains("run_id"));
+    assert_eq!(home.json(&["models", "verify"])["ok"], true);
+    assert_eq!(home.json(&["doctor"])["ok"], true);
+
+    write(&at.join("fx-direction/v1.1").join(MODEL), "not a model");
+    let run = home.run(&["models", "verify", "--json"]);
+    let found = run.document();
+    assert_eq!((run.status, &found["ok"]), (7, &json!(false)));
+    assert_eq!(found["problems"][0]["file"], MODEL);
+    home.run(&["promote", "v1.1"]).refuses(7, &["v1.1/model.safetensors", "checksum differs"]);
+    assert_eq!(home.run(&["doctor"]).status, 7);
+    home.set("DATABASE_URL", "host=/nowhere user=aifx dbname=none");
+    assert_eq!(home.run(&["doctor"]).status, 5);
+    home.run(&["promote", "v1.0"]).refuses(5, &["cannot connect"]);
+    std::fs::remove_file(home.path().join("aifx.yaml")).expect("removed");
+    assert_eq!(home.run(&["doctor", "--json"]).document()["checks"][0]["name"], "configuration");
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test plays the user and the vandal")]
+fn write(path: &std::path::Path, text: &str) {
+    std::fs::write(path, text).expect("written");
 }

@@ -1,0 +1,71 @@
+//! `aifx doctor`: what is wrong, and what puts it right.
+
+use super::Setup;
+use crate::{
+    fault::Exit,
+    jobs::doctor::{self, Diagnosis, Health, Patient},
+    ui::{Page, Report, Tone, Ui},
+};
+
+/// Check environment, database, artifacts and links
+///
+/// Looks at everything that a run depends on: configuration, the program that loads models, permissions, disk,
+/// database, schema, clock, every file of every version, links, leftovers. Changes nothing without --fix.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: aifx doctor --fix")]
+pub struct DoctorArgs {
+    /// Put right what is safe to: register saved models, close dead runs, point links to where the database says
+    #[arg(long)]
+    fix: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let app = match setup.app(ui) {
+        Ok(app) => app,
+        Err(error) => return ui.show(&doctor::unusable(&error)),
+    };
+    let models = app.models();
+    let program = std::env::current_exe().unwrap_or_default().with_file_name("aifx-model");
+    let connect = || app.db_as_it_is("doctor");
+    let patient = Patient {
+        home: &app.home,
+        models: &models,
+        lines: app.config.lines.keys().cloned().collect(),
+        model_program: program,
+        // With --as-of, now is not what the clock says.
+        host_at: setup.globals.as_of.is_none().then_some(app.as_of),
+        connect: &connect,
+    };
+    let diagnosis = if args.fix { doctor::fix(&patient) } else { doctor::examine(&patient) };
+    ui.show(&diagnosis)
+}
+
+impl Report for Diagnosis {
+    const SCHEMA: &'static str = "aifx.doctor/1";
+
+    fn write(&self, page: &mut Page) {
+        for check in &self.checks {
+            let (tone, word) = match check.status {
+                Health::Ok => (Tone::Good, "ok  "),
+                Health::Warn => (Tone::Warn, "warn"),
+                Health::Fail => (Tone::Bad, "FAIL"),
+            };
+            let word = page.paint(tone, word);
+            page.line(format!("{word}  {:<14} {}", check.name, check.detail));
+            if let Some(fix) = &check.fix {
+                page.line(format!("      {:<14} fix: {fix}", ""));
+            }
+        }
+        page.gap();
+        let n_failed = self.checks.iter().filter(|check| check.status == Health::Fail).count();
+        match n_failed {
+            0 => page.toned(Tone::Good, "nothing is wrong"),
+            1 => page.toned(Tone::Bad, "1 check failed"),
+            n => page.toned(Tone::Bad, format!("{n} checks failed")),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        Diagnosis::exit(self)
+    }
+}
