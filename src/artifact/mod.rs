@@ -14,7 +14,10 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{fault::Fault, lineage::Version};
+use crate::{
+    fault::Fault,
+    lineage::{LineName, Version},
+};
 
 pub use line_dir::{
     Entries, Inspection, LineDir, Link, LinkState, Sealed, Staged, Verified, free_bytes, lines_in,
@@ -111,6 +114,8 @@ impl VersionFiles {
 /// What is wrong with a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// The line, where it is about one.
+    pub line: Option<LineName>,
     /// The version, or what stands in its place.
     pub version: String,
     /// The file, where it is about one.
@@ -130,6 +135,7 @@ impl Problem {
     /// A problem with a version as a whole.
     pub fn of(version: impl fmt::Display, problem: impl fmt::Display) -> Self {
         Problem {
+            line: None,
             version: version.to_string(),
             file: None,
             problem: problem.to_string(),

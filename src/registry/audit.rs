@@ -23,6 +23,7 @@ pub fn audit(
         return Ok(rows
             .iter()
             .map(|row| Problem::of(row.version, "the directory is missing"))
+            .map(|found| Problem { line: Some(line.clone()), ..found })
             .collect());
     };
     let mut problems = Vec::new();
@@ -31,7 +32,7 @@ pub fn audit(
     }
     problems.extend(unregistered(&dir, rows)?);
     problems.extend(links(&dir, rows, last_move)?);
-    Ok(problems)
+    Ok(problems.into_iter().map(|found| Problem { line: Some(line.clone()), ..found }).collect())
 }
 
 /// Everything that is wrong with the files of one registered version.
