@@ -80,6 +80,14 @@ pub fn by_name(name: &str) -> Result<&'static FeatureSet, UnknownFeatureSet> {
 /// The features of one series, on the calling thread. Rows before [`Features::first_complete_row`] hold NaN in some
 /// columns, later ones in none.
 pub fn compute(set: &'static FeatureSet, candles: &Candles) -> Features {
+    let mut features = Features { set, columns: Vec::new() };
+    compute_into(candles, &mut features);
+    features
+}
+
+/// [`compute`] in the place and the memory of earlier features: new memory costs more than the arithmetic, so a caller
+/// that takes series after series, or the same one again and again, keeps what it has.
+pub fn compute_into(candles: &Candles, features: &mut Features) {
     let months: Vec<i64>;
     let (at_us, to_close_us) = match candles.timeframe() {
         Timeframe::Month1 => {
@@ -97,7 +105,7 @@ pub fn compute(set: &'static FeatureSet, candles: &Candles) -> Features {
         close: candles.close(),
         volume: candles.volume(),
     };
-    Features { set, columns: v1::compute(&series) }
+    v1::compute(&series, &mut features.columns);
 }
 
 /// [`compute`] for several series, on all of rayon's threads; equal to it bit for bit.

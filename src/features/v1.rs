@@ -108,8 +108,8 @@ pub(super) struct Series<'a> {
     pub(super) volume: &'a [f64],
 }
 
-/// The columns of [`V1`] over a series, in the order of the table.
-pub(super) fn compute(series: &Series<'_>) -> Vec<Vec<f64>> {
+/// The columns of [`V1`] over a series, in the order of the table. What `columns` holds is replaced, its memory kept.
+pub(super) fn compute(series: &Series<'_>, columns: &mut Vec<Vec<f64>>) {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
         #[allow(
@@ -117,23 +117,26 @@ pub(super) fn compute(series: &Series<'_>) -> Vec<Vec<f64>> {
             reason = "compiling for a CPU that was asked is only possible this way"
         )]
         // SAFETY: the CPU has said that it knows AVX2.
-        return unsafe { compute_avx2(series) };
+        return unsafe { compute_avx2(series, columns) };
     }
-    compute_blocks(series)
+    compute_blocks(series, columns);
 }
 
 /// Wider registers, the same additions in the same order: equal to the plain build bit for bit.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn compute_avx2(series: &Series<'_>) -> Vec<Vec<f64>> {
-    compute_blocks(series)
+fn compute_avx2(series: &Series<'_>, columns: &mut Vec<Vec<f64>>) {
+    compute_blocks(series, columns);
 }
 
 #[inline(always)]
-pub(super) fn compute_blocks(series: &Series<'_>) -> Vec<Vec<f64>> {
+pub(super) fn compute_blocks(series: &Series<'_>, columns: &mut Vec<Vec<f64>>) {
     let n_rows = series.close.len();
-    let mut columns: Vec<Vec<f64>> =
-        V1.features.iter().map(|_| Vec::with_capacity(n_rows)).collect();
+    columns.resize_with(V1.features.len(), Vec::new);
+    for column in columns.iter_mut() {
+        column.clear();
+        column.reserve_exact(n_rows);
+    }
     let mut lanes = Lanes::new();
     let mut start = 0;
     while start < n_rows {
@@ -143,15 +146,16 @@ pub(super) fn compute_blocks(series: &Series<'_>) -> Vec<Vec<f64>> {
         lanes.emit(
             series,
             low,
-            Block { columns: &mut columns, next: 0, from: start - low, n: end - low },
+            Block { columns, values: LANE, next: 0, from: start - low, n: end - low },
         );
         start = end;
     }
     for (column, feature) in columns.iter_mut().zip(V1.features) {
         column[..feature.warm_up.min(n_rows)].fill(f64::NAN);
     }
-    columns
 }
+
+const LANE: Lane = [0.0; REACH + BLOCK];
 
 /// What one block is made of. Row `j` of a lane is row `low + j` of the series.
 struct Lanes {
@@ -173,12 +177,16 @@ struct Lanes {
     highest: Lane,
     lowest: Lane,
     fast_k: Lane,
+    slow_k: Lane,
+    slow_d: Lane,
+    clock: [Lane; 4],
     spare: Lane,
 }
 
 /// Where a block's part of each column goes, in the order of the table.
 struct Block<'a> {
     columns: &'a mut [Vec<f64>],
+    values: Lane,
     next: usize,
     from: usize,
     n: usize,
@@ -190,14 +198,17 @@ impl Block<'_> {
     fn push(&mut self, value: impl Fn(usize) -> f64) {
         let (from, n) = (self.from, self.n);
         assert!(n <= REACH + BLOCK);
-        self.columns[self.next].extend((from..n).map(value));
+        // Through a lane: a loop over what is in cache becomes vector code, appending one by one does not.
+        for row in from..n {
+            self.values[row] = value(row);
+        }
+        self.columns[self.next].extend_from_slice(&self.values[from..n]);
         self.next += 1;
     }
 }
 
 impl Lanes {
     fn new() -> Self {
-        const LANE: Lane = [0.0; REACH + BLOCK];
         Lanes {
             ladder: Ladder::ZERO,
             joined: [Moments::ZERO; 3],
@@ -217,6 +228,9 @@ impl Lanes {
             highest: LANE,
             lowest: LANE,
             fast_k: LANE,
+            slow_k: LANE,
+            slow_d: LANE,
+            clock: [LANE; 4],
             spare: LANE,
         }
     }
@@ -229,6 +243,7 @@ impl Lanes {
         self.volumes(&series.volume[low..low + n], n);
         self.typical_prices(series, low, n);
         self.ranges(series, low, n);
+        self.clocks(series, low, from, n);
     }
 
     #[inline(always)]
@@ -326,6 +341,22 @@ impl Lanes {
             let place = 100.0 * (close[row] - self.lowest[row]) / range;
             self.fast_k[row] = if range > 0.0 { place } else { 0.0 };
         }
+        mean_of_3(&self.fast_k, &mut self.slow_k, n);
+        mean_of_3(&self.slow_k, &mut self.slow_d, n);
+    }
+
+    #[inline(always)]
+    fn clocks(&mut self, series: &Series<'_>, low: usize, from: usize, n: usize) {
+        let at_us = &series.at_us[low..low + n];
+        let clock = &*CLOCK;
+        let [hour_sin, hour_cos, weekday_sin, weekday_cos] = &mut self.clock;
+        for row in from..n {
+            let minute = (at_us[row] + series.to_close_us).div_euclid(MINUTE_US);
+            let day = minute.div_euclid(MINUTES_A_DAY);
+            [hour_sin[row], hour_cos[row]] = clock.day[(minute - day * MINUTES_A_DAY) as usize];
+            // The epoch was a Thursday.
+            [weekday_sin[row], weekday_cos[row]] = clock.week[(day + 3).rem_euclid(7) as usize];
+        }
     }
 
     /// The block's rows of every column, in the order of [`V1`].
@@ -340,7 +371,8 @@ impl Lanes {
 
         let log_close = &self.log_close;
         let log_return = |lag: usize| {
-            move |row: usize| if row >= lag { log_close[row] - log_close[row - lag] } else { 0.0 }
+            // In the first block the rows before `lag` have no meaning yet, whichever row they are held against.
+            move |row: usize| log_close[row] - log_close[row.saturating_sub(lag)]
         };
         block.push(log_return(1));
         block.push(log_return(2));
@@ -380,16 +412,8 @@ impl Lanes {
         block.push(|row| 4.0 * self.sd_20[row] / self.sma_20[row]);
         block.push(|row| recursive.atr[row] / close[row]);
 
-        let fast_k = &self.fast_k;
-        let slow_k = |row: usize| (fast_k[row] + fast_k[row - 1] + fast_k[row - 2]) * (1.0 / 3.0);
-        block.push(|row| if row >= 2 { slow_k(row) } else { 0.0 });
-        block.push(|row| {
-            if row >= 4 {
-                (slow_k(row) + slow_k(row - 1) + slow_k(row - 2)) * (1.0 / 3.0)
-            } else {
-                0.0
-            }
-        });
+        block.push(|row| self.slow_k[row]);
+        block.push(|row| self.slow_d[row]);
         block.push(|row| recursive.adx[row]);
         block.push(|row| recursive.plus_di[row]);
         block.push(|row| recursive.minus_di[row]);
@@ -399,8 +423,7 @@ impl Lanes {
             let place = -100.0 * (self.highest[row] - close[row]) / range;
             if range > 0.0 { place } else { 0.0 }
         });
-        block
-            .push(|row| if row >= 10 { 100.0 * (close[row] / close[row - 10] - 1.0) } else { 0.0 });
+        block.push(|row| 100.0 * (close[row] / close[row.saturating_sub(10)] - 1.0));
 
         block.push(|row| self.volatility_10[row]);
         block.push(|row| self.volatility_60[row]);
@@ -418,19 +441,18 @@ impl Lanes {
         block.push(|row| share(row, smaller(open[row], close[row]) - lows[row]));
         block.push(|row| self.volume_z[row]);
 
-        let at_us = &series.at_us[low..low + n];
-        let clock = &*CLOCK;
-        let minute = |row: usize| (at_us[row] + series.to_close_us).div_euclid(MINUTE_US);
-        let time = |row: usize| clock.day[minute(row).rem_euclid(MINUTES_A_DAY) as usize];
-        // The epoch was a Thursday.
-        let day = |row: usize| {
-            clock.week[(minute(row).div_euclid(MINUTES_A_DAY) + 3).rem_euclid(7) as usize]
-        };
-        block.push(|row| time(row)[0]);
-        block.push(|row| time(row)[1]);
-        block.push(|row| day(row)[0]);
-        block.push(|row| day(row)[1]);
+        for lane in &self.clock {
+            block.push(|row| lane[row]);
+        }
         debug_assert_eq!(block.next, V1.features.len());
+    }
+}
+
+#[inline(always)]
+fn mean_of_3(values: &Lane, out: &mut Lane, n: usize) {
+    assert!(n <= out.len());
+    for row in 2..n {
+        out[row] = (values[row] + values[row - 1] + values[row - 2]) * (1.0 / 3.0);
     }
 }
 

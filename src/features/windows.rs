@@ -8,7 +8,7 @@
 /// Rows before a block that its windows reach back over; at least the longest window, and what is built on it.
 pub(super) const REACH: usize = 64;
 /// Rows that are computed together: what is live stays in the second-level cache.
-pub(super) const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 512;
 /// A quantity over one block and the rows before it. Rows whose window reaches out of it hold no meaning.
 pub(super) type Lane = [f64; REACH + BLOCK];
 
