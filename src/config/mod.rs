@@ -27,9 +27,7 @@ use self::{
 };
 pub use self::{
     environment::{Environment, VariableFrom},
-    sections::{
-        Config, CostsConfig, Daily, Database, Limits, LineConfig, ModelConfig, PriceCosts, Weekly,
-    },
+    sections::{Config, CostsConfig, Daily, Database, Limits, LineConfig, PriceCosts, Weekly},
 };
 use crate::{fault::Fault, lineage::LineName};
 

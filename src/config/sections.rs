@@ -11,6 +11,7 @@ use crate::{
     labels::LabelRule,
     lineage::LineName,
     market::{Pair, Timeframe},
+    nn::ModelConfig,
 };
 
 /// `aifx.yaml`, after defaults.
@@ -89,27 +90,6 @@ impl Default for LineConfig {
             daily: Daily::default(),
             costs: CostsConfig::default(),
         }
-    }
-}
-
-/// The architecture of a line's models.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ModelConfig {
-    /// Stacked LSTMs, the last step into a dense layer.
-    Lstm {
-        /// Units of each LSTM layer.
-        hidden: Vec<i64>,
-        /// Units of the dense layer.
-        dense: i64,
-        /// After each LSTM layer, then after the dense layer.
-        dropout: Vec<f64>,
-    },
-}
-
-impl Default for ModelConfig {
-    fn default() -> Self {
-        ModelConfig::Lstm { hidden: vec![128, 64], dense: 32, dropout: vec![0.3, 0.3, 0.2] }
     }
 }
 
