@@ -164,7 +164,8 @@ impl Db {
         lock_line(&mut tx, line).failed(&doing)?;
         let registered = tx
             .query_opt(
-                "SELECT run_id FROM model_versions WHERE (line = $1 AND version = $2) OR run_id = $3",
+                "SELECT run_id FROM model_versions WHERE (line = $1 AND version = $2) OR run_id = $3
+                 ORDER BY run_id = $3 DESC NULLS LAST LIMIT 1",
                 &[&line.as_str(), &version.to_string(), &run_id],
             )
             .failed(&doing)?;

@@ -10,7 +10,11 @@ mod lock;
 mod process;
 mod recover;
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::File,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -33,8 +37,11 @@ pub use audit::{audit, audit_version};
 pub use process::{actor, is_dead};
 pub use recover::Recovery;
 
-/// Tries of a commit whose answer may have been lost; each opens a new connection, which waits by itself.
-const COMMIT_TRIES: usize = 3;
+/// How long a commit goes on trying to reach the database: a restart must not cost a trained model.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
+/// The wait after the first try of a commit that failed; each further one is twice as long, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// Opens a connection: none is held while a model trains, so each commit opens its own.
 pub type Connect<'a> = &'a dyn Fn() -> anyhow::Result<Db>;
@@ -45,6 +52,7 @@ pub struct LockedLine {
     dir: LineDir,
     /// When the lock was taken, by the file system's clock: seconds since 1970.
     locked_at_s: i64,
+    patience: Duration,
     // Held for its lock, which the kernel frees when the process dies.
     _lock: File,
 }
@@ -111,7 +119,13 @@ impl LockedLine {
     ) -> anyhow::Result<LockedLine> {
         let dir = LineDir::create(models, line)?;
         let (lock, locked_at_s) = lock::acquire(&dir, wait, command)?;
-        Ok(LockedLine { dir, locked_at_s, _lock: lock })
+        Ok(LockedLine { dir, locked_at_s, patience: COMMIT_PATIENCE, _lock: lock })
+    }
+
+    /// Sets how long a commit goes on trying to reach the database, in place of a minute.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> LockedLine {
+        LockedLine { patience, ..self }
     }
 
     /// The line.
@@ -229,19 +243,20 @@ impl LockedLine {
             size_bytes: files.size_bytes(),
             record: &record,
         };
-        until_committed(connect, |db| db.commit_publication(&publication, Claim::Own)).map_err(
-            |error| match fault::find(&error).map(Fault::exit) {
-                Some(Exit::Database) => anyhow::Error::from(
-                    Fault::database(format!("{error:#}")).hint(format!(
-                        "the model is saved in {}; run the command again when the database is back: \
+        until_committed(connect, self.patience, |db| {
+            db.commit_publication(&publication, Claim::Own)
+        })
+        .map_err(|error| match exit_of(&error) {
+            Some(Exit::Database) => {
+                anyhow::Error::from(Fault::database(format!("{error:#}")).hint(format!(
+                    "the model is saved in {}; run the command again when the database is back: \
                          it registers the model without training it again",
-                        self.dir.version_path(&version).display(),
-                    )),
-                )
-                .context(doing()),
-                _ => error.context(doing()),
-            },
-        )
+                    self.dir.version_path(&version).display(),
+                )))
+                .context(doing())
+            }
+            _ => error.context(doing()),
+        })
     }
 
     /// The files of a registered version, after everything that can be wrong with them was ruled out.
@@ -258,7 +273,7 @@ impl LockedLine {
     /// Exit 6 when production moved meanwhile, 5 when the database fails. With 9 the move is done and on the record,
     /// and only the links lag behind; the next command that changes the line corrects them.
     pub fn move_production(&self, connect: Connect<'_>, step: &Move<'_>) -> anyhow::Result<()> {
-        until_committed(connect, |db| db.commit_move(step))?;
+        until_committed(connect, self.patience, |db| db.commit_move(step))?;
         self.dir
             .point(Link::Production, Some(&step.to))
             .and_then(|()| self.dir.point(Link::Previous, step.from.as_ref()))
@@ -319,19 +334,26 @@ pub fn open_production(
 /// an answer that got lost is never guessed.
 fn until_committed(
     connect: Connect<'_>,
+    patience: Duration,
     mut commit: impl FnMut(&mut Db) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut attempt = || connect().and_then(|mut db| commit(&mut db));
-    let mut outcome = attempt();
-    for _ in 1..COMMIT_TRIES {
+    let deadline = Instant::now() + patience;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let outcome = connect().and_then(|mut db| commit(&mut db));
+        let left = deadline.saturating_duration_since(Instant::now());
         match &outcome {
-            Err(error) if fault::find(error).map(Fault::exit) == Some(Exit::Database) => {
-                outcome = attempt();
+            Err(error) if exit_of(error) == Some(Exit::Database) && !left.is_zero() => {
+                std::thread::sleep(wait.min(left));
+                wait = (wait * 2).min(LONGEST_WAIT);
             }
-            _ => break,
+            _ => return outcome,
         }
     }
-    outcome
+}
+
+fn exit_of(error: &anyhow::Error) -> Option<Exit> {
+    fault::find(error).map(Fault::exit)
 }
 
 /// The row of a version among those of its line.

@@ -6,7 +6,7 @@ use aifx::{
     artifact::{self, Link, LinkState, METADATA, MODEL, Metadata, VersionFiles},
     db::{
         Db,
-        model_versions::{Record, VersionRow},
+        model_versions::{Claim, Publication, Record, VersionRow},
         promotions::{Action, Move},
         training_log::{Figures, RunStatus, TrainingType},
         trials::{Track, Trial},
@@ -73,7 +73,9 @@ impl Field {
     }
 
     fn lock(&self) -> LockedLine {
-        LockedLine::lock(&self.models(), &line(), Duration::ZERO, "test").expect("locked")
+        LockedLine::lock(&self.models(), &line(), Duration::ZERO, "test")
+            .expect("locked")
+            .with_patience(Duration::ZERO)
     }
 
     fn start(&self, locked: &LockedLine, period: Option<Period>) -> Run {
@@ -681,4 +683,53 @@ fn what_a_user_sees_of_promote_models_and_doctor() {
 #[allow(clippy::disallowed_methods, reason = "a test plays the user and the vandal")]
 fn write(path: &std::path::Path, text: &str) {
     std::fs::write(path, text).expect("written");
+}
+
+#[test]
+fn a_database_that_comes_back_in_time_costs_nothing() {
+    let field = Field::new();
+    let locked = field.lock().with_patience(Duration::from_secs(30));
+    let run = field.start(&locked, None);
+    let n_tries = std::cell::Cell::new(0);
+    let restarting = || {
+        n_tries.set(n_tries.get() + 1);
+        match n_tries.get() {
+            1 => Err(Fault::database("connection refused").into()),
+            _ => field.connect(),
+        }
+    };
+    locked.publish(&restarting, &run, candidate(version("v1.0"))).expect("published");
+    assert_eq!((n_tries.get(), field.statuses().len()), (2, 1));
+}
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+    let field = Field::new();
+    let locked = field.lock();
+    let run = field.start(&locked, None);
+    let Candidate { version, seen_until, files, record, .. } = candidate(version("v1.0"));
+    let (line, size_bytes) = (line(), files.size_bytes());
+    let publication = Publication {
+        line: &line,
+        version,
+        parent: None,
+        run_id: run.run_id,
+        fence: run.fence,
+        seen_until,
+        created_at: as_of(),
+        manifest_sha256: "",
+        size_bytes,
+        record: &record,
+    };
+    for _ in 0..2 {
+        field.db().commit_publication(&publication, Claim::Own).expect("once or again");
+    }
+    assert_eq!(field.count("SELECT count(*) FROM model_versions"), 1);
+    assert_eq!(field.count("SELECT count(*) FROM trials"), 1);
+    assert_eq!(field.count("SELECT count(*) FROM ml_events"), 2);
+    // The same version by another run is another matter.
+    let other = field.start(&locked, None);
+    let stolen = Publication { run_id: other.run_id, fence: other.fence, ..publication };
+    let error = field.db().commit_publication(&stolen, Claim::Own).expect_err("taken");
+    assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
 }
