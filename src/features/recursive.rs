@@ -20,6 +20,8 @@ const SLOW: usize = 26;
 const SIGNAL: usize = 9;
 /// From this row on every average has its seed.
 const SEEDED: usize = 50;
+// The first block alone seeds, and its sums are taken over the rows before.
+const _: () = assert!(SEEDED >= SLOW + SIGNAL && SEEDED >= 2 * WILDER && SEEDED <= BLOCK);
 
 /// The averages as of the last row.
 #[derive(Debug, Clone, Default)]

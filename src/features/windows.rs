@@ -9,6 +9,8 @@
 pub(super) const REACH: usize = 64;
 /// Rows that are computed together: what is live stays in the second-level cache.
 pub(super) const BLOCK: usize = 512;
+// The longest window is 60 returns, which begin at the close before them; a block must be able to pass its end on.
+const _: () = assert!(REACH > 60 && BLOCK >= REACH);
 /// A quantity over one block and the rows before it. Rows whose window reaches out of it hold no meaning.
 pub(super) type Lane = [f64; REACH + BLOCK];
 
