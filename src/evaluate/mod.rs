@@ -1,1 +1,168 @@
-//! Predictions, classification figures, calibration, significance. Pure.
+//! Predictions, classification figures, calibration, and comparison by trading day.
+//!
+//! [`Predictions`] know whether their model has seen any of them: only [`Unseen`] ones give [`Figures`] that say out of
+//! sample. The trading day is the unit of every comparison: samples overlap and pairs move together (FORMULAS).
+//! Not here: what decides about a model (`gate`), trades (`backtest`).
+
+mod calibrate;
+mod compare;
+mod figures;
+
+use std::marker::PhantomData;
+
+use crate::{lineage::SeenUntil, market::Micros};
+
+pub use calibrate::{Temperature, calibrate};
+pub use compare::{Comparison, Interval, compare};
+pub use figures::{Bin, EceNull, Figures};
+
+/// Marks predictions of samples that the model, or an ancestor, may have seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {}
+
+/// Marks predictions of samples that were decided after everything that the model has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {}
+
+/// Probabilities with the truth, in order of decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions<State> {
+    n_classes: usize,
+    probabilities: Vec<f64>,
+    truth: Vec<u8>,
+    decided_at_us: Vec<Micros>,
+    state: PhantomData<State>,
+}
+
+/// Why values are no predictions.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PredictionsError {
+    /// The columns do not fit together.
+    #[error(
+        "{n_probabilities} probabilities, {n_truth} classes and {n_instants} instants do not fit {n_classes} classes"
+    )]
+    Shape {
+        /// Probabilities given.
+        n_probabilities: usize,
+        /// Classes given.
+        n_truth: usize,
+        /// Instants given.
+        n_instants: usize,
+        /// Classes there are.
+        n_classes: usize,
+    },
+    /// A row is no distribution.
+    #[error("the probabilities of sample {sample} are not a distribution")]
+    Distribution {
+        /// From 0.
+        sample: usize,
+    },
+}
+
+impl Predictions<Seen> {
+    /// Checks and keeps: `probabilities` is `[n, n_classes]` row-major, each row sums to 1.
+    ///
+    /// # Errors
+    /// [`PredictionsError`].
+    pub fn new(
+        n_classes: usize,
+        probabilities: Vec<f64>,
+        truth: Vec<u8>,
+        decided_at_us: Vec<Micros>,
+    ) -> Result<Self, PredictionsError> {
+        let n = truth.len();
+        let classes_fit = truth.iter().all(|class| usize::from(*class) < n_classes);
+        if probabilities.len() != n * n_classes || decided_at_us.len() != n || !classes_fit {
+            return Err(PredictionsError::Shape {
+                n_probabilities: probabilities.len(),
+                n_truth: n,
+                n_instants: decided_at_us.len(),
+                n_classes,
+            });
+        }
+        let is_distribution = |row: &[f64]| {
+            row.iter().all(|p| (0.0..=1.0 + 1e-9).contains(p))
+                && (row.iter().sum::<f64>() - 1.0).abs() < 1e-6
+        };
+        if let Some(sample) =
+            probabilities.chunks(n_classes.max(1)).position(|row| !is_distribution(row))
+        {
+            return Err(PredictionsError::Distribution { sample });
+        }
+        Ok(Predictions { n_classes, probabilities, truth, decided_at_us, state: PhantomData })
+    }
+
+    /// Those that were decided after `seen`: the only way to predictions that count as out of sample.
+    pub fn after(&self, seen: SeenUntil) -> Predictions<Unseen> {
+        let kept: Vec<usize> =
+            (0..self.truth.len()).filter(|&i| self.decided_at_us[i] > seen.micros()).collect();
+        Predictions {
+            n_classes: self.n_classes,
+            probabilities: kept.iter().flat_map(|&i| self.row(i).to_vec()).collect(),
+            truth: kept.iter().map(|&i| self.truth[i]).collect(),
+            decided_at_us: kept.iter().map(|&i| self.decided_at_us[i]).collect(),
+            state: PhantomData,
+        }
+    }
+
+    /// Figures that say that the model may have seen some of the samples.
+    pub fn figures_in_sample(&self) -> Option<Figures> {
+        figures::figures(self, false)
+    }
+}
+
+impl Predictions<Unseen> {
+    /// Figures out of sample; `None` without samples.
+    pub fn figures(&self) -> Option<Figures> {
+        figures::figures(self, true)
+    }
+}
+
+impl<State> Predictions<State> {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.truth.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.truth.is_empty()
+    }
+
+    /// Classes there are.
+    pub fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// Probabilities of one sample.
+    pub fn row(&self, sample: usize) -> &[f64] {
+        &self.probabilities[sample * self.n_classes..(sample + 1) * self.n_classes]
+    }
+
+    /// True classes.
+    pub fn truth(&self) -> &[u8] {
+        &self.truth
+    }
+
+    /// Instants of decision.
+    pub fn decided_at_us(&self) -> &[Micros] {
+        &self.decided_at_us
+    }
+
+    /// The most probable class of one sample; the first of equals.
+    pub fn answer(&self, sample: usize) -> u8 {
+        answer_of(self.row(sample))
+    }
+
+    /// Log-loss of one sample, nats, with the probability clipped to [1e-7, 1].
+    pub fn loss(&self, sample: usize) -> f64 {
+        -self.row(sample)[usize::from(self.truth[sample])].max(1e-7).ln()
+    }
+}
+
+/// The most probable class; the first of equals.
+pub fn answer_of(row: &[f64]) -> u8 {
+    let best =
+        (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+    u8::try_from(best).expect("classes are numbered in a u8")
+}

@@ -1,4 +1,4 @@
-//! The words of a model's history: [`LineName`], [`Version`], [`Status`], [`Period`].
+//! The words of a model's history: [`LineName`], [`Version`], [`Status`], [`SeenUntil`], [`Period`].
 //!
 //! Not here: rows and directories of versions (`db`, `registry`, `artifact`).
 
@@ -233,6 +233,35 @@ impl FromStr for Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// The last instant that a model, or any ancestor of it, was trained, tuned, calibrated or selected on. Figures on what
+/// was decided up to it are in sample, whatever they look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeenUntil(DateTime<Utc>);
+
+impl SeenUntil {
+    /// The instant after which nothing was seen.
+    pub fn new(at: DateTime<Utc>) -> SeenUntil {
+        SeenUntil(at)
+    }
+
+    /// The later of the two: what a child has seen, its parent's data included.
+    #[must_use]
+    pub fn with(self, other: SeenUntil) -> SeenUntil {
+        self.max(other)
+    }
+
+    /// The instant.
+    pub fn at(self) -> DateTime<Utc> {
+        self.0
+    }
+
+    /// The instant in microseconds.
+    pub fn micros(self) -> i64 {
+        self.0.timestamp_micros()
     }
 }
 

@@ -1,0 +1,250 @@
+//! [`Figures`]: what a classifier did on some samples (FORMULAS, elementary and 4.13).
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::Predictions;
+use crate::market::{calendar, instant};
+
+const N_BINS: usize = 15;
+/// Resamples behind the null band of the calibration error.
+const N_RESAMPLES: usize = 200;
+
+/// What a classifier did on some samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figures {
+    /// Samples.
+    pub n: usize,
+    /// Trading days with a sample.
+    pub n_days: usize,
+    /// First decision.
+    pub from: chrono::DateTime<chrono::Utc>,
+    /// Last decision.
+    pub to: chrono::DateTime<chrono::Utc>,
+    /// Whether the model had seen none of the samples.
+    pub out_of_sample: bool,
+    /// Share right.
+    pub accuracy: f64,
+    /// Mean recall over the classes that occur.
+    pub balanced_accuracy: f64,
+    /// Mean of -ln p of the truth, nats; p clipped to [1e-7, 1].
+    pub log_loss: f64,
+    /// Mean over samples of the summed squared differences to the truth, 0 to 2.
+    pub brier: f64,
+    /// Mean precision over the classes in truth or answers; 0 for a class never answered.
+    pub macro_precision: f64,
+    /// Mean recall over the same classes.
+    pub macro_recall: f64,
+    /// Mean F1 over the same classes.
+    pub macro_f1: f64,
+    /// `confusion[truth][answer]`, samples.
+    pub confusion: Vec<Vec<usize>>,
+    /// Share of each class among the answers.
+    pub answer_shares: Vec<f64>,
+    /// Share of each class in truth.
+    pub truth_shares: Vec<f64>,
+    /// Expected calibration error of the answers, right-closed bins of equal width.
+    pub ece: f64,
+    /// What a perfectly calibrated model would show on as many samples.
+    pub ece_null: EceNull,
+    /// The bins behind it, for a reliability diagram.
+    pub reliability: Vec<Bin>,
+}
+
+/// Distribution of the calibration error of a perfectly calibrated model (consistency resampling, Bröcker & Smith 2007).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EceNull {
+    /// Mean.
+    pub mean: f64,
+    /// 95th percentile: above it, the model is not calibrated.
+    pub p95: f64,
+}
+
+/// Answers of similar confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bin {
+    /// Samples.
+    pub n: usize,
+    /// Mean probability of the answer.
+    pub confidence: f64,
+    /// Share right.
+    pub accuracy: f64,
+}
+
+pub(super) fn figures<State>(
+    predictions: &Predictions<State>,
+    out_of_sample: bool,
+) -> Option<Figures> {
+    let n = predictions.len();
+    let k = predictions.n_classes();
+    let (&from, &to) = (predictions.decided_at_us().first()?, predictions.decided_at_us().last()?);
+    let mut confusion = vec![vec![0usize; k]; k];
+    let (mut log_loss, mut brier) = (0.0, 0.0);
+    let mut answers = Vec::with_capacity(n);
+    for sample in 0..n {
+        let truth = usize::from(predictions.truth()[sample]);
+        let row = predictions.row(sample);
+        let answer = usize::from(predictions.answer(sample));
+        confusion[truth][answer] += 1;
+        log_loss += predictions.loss(sample);
+        let square = |(class, p): (usize, &f64)| (p - f64::from(u8::from(class == truth))).powi(2);
+        brier += row.iter().enumerate().map(square).sum::<f64>();
+        answers.push((row[answer], answer == truth));
+    }
+    let of_truth: Vec<usize> = confusion.iter().map(|row| row.iter().sum()).collect();
+    let of_answer: Vec<usize> =
+        (0..k).map(|class| confusion.iter().map(|row| row[class]).sum()).collect();
+    let ratio =
+        |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let recall: Vec<f64> = (0..k).map(|c| ratio(confusion[c][c], of_truth[c])).collect();
+    let precision: Vec<f64> = (0..k).map(|c| ratio(confusion[c][c], of_answer[c])).collect();
+    let f1 = |c: usize| ratio(2 * confusion[c][c], of_truth[c] + of_answer[c]);
+    let occurs = |c: &usize| of_truth[*c] > 0;
+    let counts = |c: &usize| of_truth[*c] + of_answer[*c] > 0;
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let mut days = calendar::trading_days(predictions.decided_at_us());
+    days.dedup();
+    let shares = |counts: &[usize]| counts.iter().map(|&count| ratio(count, n)).collect();
+    Some(Figures {
+        n,
+        n_days: days.len(),
+        from: instant(from),
+        to: instant(to),
+        out_of_sample,
+        accuracy: ratio((0..k).map(|c| confusion[c][c]).sum(), n),
+        balanced_accuracy: mean((0..k).filter(occurs).map(|c| recall[c]).collect()),
+        log_loss: log_loss / n as f64,
+        brier: brier / n as f64,
+        macro_precision: mean((0..k).filter(counts).map(|c| precision[c]).collect()),
+        macro_recall: mean((0..k).filter(counts).map(|c| recall[c]).collect()),
+        macro_f1: mean((0..k).filter(counts).map(f1).collect()),
+        answer_shares: shares(&of_answer),
+        truth_shares: shares(&of_truth),
+        ece: ece(&answers, N_BINS),
+        ece_null: ece_null(&answers),
+        reliability: bins(&answers, N_BINS).into_iter().filter(|bin| bin.n > 0).collect(),
+        confusion,
+    })
+}
+
+fn bins(answers: &[(f64, bool)], n_bins: usize) -> Vec<Bin> {
+    let mut bins = vec![Bin { n: 0, confidence: 0.0, accuracy: 0.0 }; n_bins];
+    for &(confidence, right) in answers {
+        // Right-closed: a confidence on an edge belongs to the bin below it.
+        let index = ((confidence * n_bins as f64).ceil() as usize).clamp(1, n_bins) - 1;
+        bins[index].n += 1;
+        bins[index].confidence += confidence;
+        bins[index].accuracy += f64::from(u8::from(right));
+    }
+    for bin in bins.iter_mut().filter(|bin| bin.n > 0) {
+        bin.confidence /= bin.n as f64;
+        bin.accuracy /= bin.n as f64;
+    }
+    bins
+}
+
+/// Σ (n_b / n) |confidence - accuracy| (Naeini et al. 2015).
+fn ece(answers: &[(f64, bool)], n_bins: usize) -> f64 {
+    let gap = |bin: &Bin| bin.n as f64 * (bin.confidence - bin.accuracy).abs();
+    bins(answers, n_bins).iter().map(gap).sum::<f64>() / answers.len() as f64
+}
+
+/// Outcomes drawn as if every confidence were right; a fixed seed, since the same answers must give the same band.
+fn ece_null(answers: &[(f64, bool)]) -> EceNull {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut values: Vec<f64> = (0..N_RESAMPLES)
+        .map(|_| {
+            let drawn: Vec<(f64, bool)> =
+                answers.iter().map(|&(p, _)| (p, rng.random::<f64>() < p)).collect();
+            ece(&drawn, N_BINS)
+        })
+        .collect();
+    values.sort_by(f64::total_cmp);
+    EceNull {
+        mean: values.iter().sum::<f64>() / values.len() as f64,
+        p95: values[(values.len() * 95).div_ceil(100) - 1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{evaluate::Seen, lineage::SeenUntil};
+
+    /// Expected values: scikit-learn 1.7 (log_loss, balanced_accuracy_score, precision/recall/f1 macro) and numpy for Brier.
+    #[test]
+    fn figures_are_those_of_scikit_learn() {
+        let rows = [
+            ([0.7, 0.2, 0.1], 0),
+            ([0.1, 0.6, 0.3], 1),
+            ([0.2, 0.5, 0.3], 2),
+            ([0.3, 0.3, 0.4], 2),
+            ([0.25, 0.5, 0.25], 0),
+            ([0.05, 0.15, 0.8], 2),
+        ];
+        let predictions = of(&rows);
+        let figures = predictions.figures_in_sample().expect("samples");
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
+        close(figures.accuracy, 4.0 / 6.0);
+        close(figures.balanced_accuracy, (0.5 + 1.0 + 2.0 / 3.0) / 3.0);
+        let loss: f64 =
+            [0.7f64, 0.6, 0.3, 0.4, 0.25, 0.8].iter().map(|p| -p.ln()).sum::<f64>() / 6.0;
+        close(figures.log_loss, loss);
+        close(figures.macro_precision, (1.0 + 1.0 / 3.0 + 1.0) / 3.0);
+        close(figures.macro_f1, (2.0 / 3.0 + 0.5 + 0.8) / 3.0);
+        assert_eq!(figures.confusion, [[1, 1, 0], [0, 1, 0], [0, 1, 2]]);
+        assert!(!figures.out_of_sample);
+    }
+
+    fn of(rows: &[([f64; 3], u8)]) -> Predictions<Seen> {
+        let probabilities = rows.iter().flat_map(|(row, _)| *row).collect();
+        let at = (0..rows.len()).map(|i| i as i64 * 1000).collect();
+        Predictions::new(3, probabilities, rows.iter().map(|(_, class)| *class).collect(), at)
+            .expect("valid")
+    }
+
+    #[test]
+    fn the_calibration_error_is_that_of_the_worked_example() {
+        let confidence = [0.95, 0.9, 0.85, 0.7, 0.65, 0.6, 0.55, 0.52, 0.5, 0.45];
+        let right = [1, 1, 0, 1, 1, 0, 1, 0, 0, 1];
+        let answers: Vec<(f64, bool)> =
+            confidence.iter().zip(right).map(|(&p, y)| (p, y == 1)).collect();
+        assert!((ece(&answers, 5) - 0.197).abs() < 1e-9);
+        assert!((ece(&answers, 10) - 0.217).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_calibrated_model_lies_in_its_band_and_a_boastful_one_does_not() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let answers: Vec<(f64, bool)> = (0..600)
+            .map(|_| {
+                let p = 0.4 + 0.5 * rng.random::<f64>();
+                (p, rng.random::<f64>() < p)
+            })
+            .collect();
+        assert!(ece(&answers, N_BINS) < ece_null(&answers).p95);
+        let boastful: Vec<(f64, bool)> =
+            answers.iter().map(|&(p, right)| ((p + 0.15).min(1.0), right)).collect();
+        assert!(ece(&boastful, N_BINS) > ece_null(&boastful).p95);
+    }
+
+    #[test]
+    fn only_what_was_decided_later_counts_as_unseen() {
+        let rows = [([0.7, 0.2, 0.1], 0); 4];
+        let unseen = of(&rows).after(SeenUntil::new(crate::market::instant(1000)));
+        assert_eq!(unseen.len(), 2);
+        assert!(unseen.figures().expect("samples").out_of_sample);
+        let none = of(&rows).after(SeenUntil::new(crate::market::instant(9000)));
+        assert_eq!(none.figures(), None);
+    }
+
+    #[test]
+    fn what_is_no_distribution_is_refused() {
+        let error = Predictions::new(2, vec![0.5, 0.6], vec![0], vec![0]).expect_err("1.1 in all");
+        assert!(error.to_string().contains("sample 0"), "{error}");
+        assert!(Predictions::new(2, vec![0.5, f64::NAN], vec![0], vec![0]).is_err());
+        assert!(Predictions::new(2, vec![0.5, 0.5], vec![2], vec![0]).is_err());
+        assert!(Predictions::new(2, vec![0.5], vec![0], vec![0]).is_err());
+    }
+}
