@@ -157,9 +157,9 @@ impl Ledger {
         let horizon_us = part.candles.timeframe().horizon_us();
         let number = |row: usize| u32::try_from(row).expect("fewer than 2^32 candles");
 
-        self.days.mark(bars.open_at_us);
+        let mut days = self.days.mark(bars.open_at_us).into_iter().peekable();
+        let mut today = 0;
         self.n_signals += part.signals.iter().filter(|signal| **signal != 0).count();
-        let mut today = Today::default();
         let mut row = 0;
         while let Some(waited) = part.signals[row..].iter().position(|signal| *signal != 0) {
             row += waited;
@@ -177,7 +177,10 @@ impl Ledger {
                 break;
             };
             let net_return = trade_return(side, entry, exit.price, &costs);
-            self.days.add(today.number(bars.open_at_us[exit.row]), weight * net_return);
+            while let Some((_, place)) = days.next_if(|(from_row, _)| *from_row <= exit.row) {
+                today = place;
+            }
+            self.days.sums[today] += weight * net_return;
             self.n_candles_in_position += exit.row - row;
             self.trades.push(Trade {
                 series: number(index),
@@ -270,24 +273,6 @@ pub fn sharpe(daily_returns: &[f64]) -> Option<(f64, f64)> {
     Some((ratio * year, variance.max(0.0).sqrt() * year))
 }
 
-/// The trading day of rising instants, found anew only when the last one has ended.
-#[derive(Default)]
-struct Today {
-    clock: DayClock,
-    number: i64,
-    until_us: Micros,
-}
-
-impl Today {
-    fn number(&mut self, at_us: Micros) -> i64 {
-        if at_us >= self.until_us {
-            let day = self.clock.day(at_us);
-            (self.number, self.until_us) = (day.number, day.until_us);
-        }
-        self.number
-    }
-}
-
 /// Returns by trading day, as a dense table from the first day on: NaN where there was no candle.
 #[derive(Default)]
 struct DailyReturns {
@@ -296,23 +281,26 @@ struct DailyReturns {
 }
 
 impl DailyReturns {
-    /// Makes a place for each day that one of these instants lies in.
-    fn mark(&mut self, open_at_us: &[Micros]) {
+    /// Makes a place for each day that one of these instants lies in: from which row on, and where in the table.
+    fn mark(&mut self, open_at_us: &[Micros]) -> Vec<(usize, usize)> {
         let (Some(&from_us), Some(&last_us)) = (open_at_us.first(), open_at_us.last()) else {
-            return;
+            return Vec::new();
         };
         let mut clock = DayClock::default();
         self.make_room(clock.day(from_us).number, clock.day(last_us).number);
-        let mut rest = open_at_us;
-        while let Some(&at_us) = rest.first() {
+        let mut places = Vec::with_capacity(self.sums.len());
+        let mut row = 0;
+        while let Some(&at_us) = open_at_us.get(row) {
             let day = clock.day(at_us);
-            let sum = &mut self.sums[usize::try_from(day.number - self.first).expect("room made")];
-            if sum.is_nan() {
-                *sum = 0.0;
+            let place = usize::try_from(day.number - self.first).expect("room was made");
+            if self.sums[place].is_nan() {
+                self.sums[place] = 0.0;
             }
-            let n_same = rest.iter().position(|at_us| *at_us >= day.until_us);
-            rest = n_same.map_or(&[], |n_same| &rest[n_same..]);
+            places.push((row, place));
+            let rest = &open_at_us[row..];
+            row += rest.iter().position(|at_us| *at_us >= day.until_us).unwrap_or(rest.len());
         }
+        places
     }
 
     fn make_room(&mut self, from: i64, last: i64) {
@@ -328,11 +316,6 @@ impl DailyReturns {
         if n > self.sums.len() {
             self.sums.resize(n, f64::NAN);
         }
-    }
-
-    fn add(&mut self, number: i64, value: f64) {
-        self.sums[usize::try_from(number - self.first).expect("an exit's candle is marked")] +=
-            value;
     }
 
     fn into_columns(self) -> (Vec<NaiveDate>, Vec<f64>) {

@@ -363,6 +363,9 @@ struct Horizons {
     reached_us: Micros,
 }
 
+/// Rows whose exits are looked for together.
+const BLOCK: usize = 128;
+
 /// Exits of all candles by two pointers: both entry and exit only move forward.
 fn horizons(timeframe: Timeframe, bars: &Bars<'_>) -> Horizons {
     // All but months last equally long, so that their closes are in the order and distance of their openings.
@@ -372,27 +375,48 @@ fn horizons(timeframe: Timeframe, bars: &Bars<'_>) -> Horizons {
         }
         _ => (Cow::Borrowed(bars.open_at_us), timeframe.nominal_us()),
     };
-    let clock = clock.as_ref();
+    let (clock, close) = (clock.as_ref(), bars.close);
+    let n = clock.len();
     let horizon_us = timeframe.horizon_us();
+    let mut forward_return = vec![0.0; n];
+    let mut until_us = vec![0; n];
     let Some(&last) = clock.last() else {
-        let reached_us = Micros::MIN;
-        return Horizons { forward_return: Vec::new(), until_us: Vec::new(), reached_us };
+        return Horizons { forward_return, until_us, reached_us: Micros::MIN };
     };
+    // Zeroed memory costs nothing until it is touched: each block is written once, while it is in the cache.
     let n_reached = clock.partition_point(|entry| entry + horizon_us <= last);
+    let ahead = usize::try_from(horizon_us / timeframe.nominal_us()).expect("a few candles");
     let mut exit = 0;
-    let mut forward_return = Vec::with_capacity(clock.len());
-    forward_return.extend(clock[..n_reached].iter().zip(bars.close).enumerate().map(
-        |(row, (entry_us, entry))| {
-            let until = entry_us + horizon_us;
+    for from in (0..n).step_by(BLOCK) {
+        let to = (from + BLOCK).min(n);
+        let entered = &clock[from..to];
+        for (until, entry) in until_us[from..to].iter_mut().zip(entered) {
+            *until = entry + shift_us + horizon_us;
+        }
+        let to = to.min(n_reached.max(from));
+        let out = &mut forward_return[from..to];
+        // Without a hole the exit is so many candles on, and the clock says so exactly: a block at a time.
+        if let Some(exits) = clock.get(from + ahead..to + ahead)
+            && std::iter::zip(exits, entered)
+                .fold(true, |all, (exit, entry)| all & (exit - entry == horizon_us))
+        {
+            for ((out, exit), entry) in
+                out.iter_mut().zip(&close[from + ahead..to + ahead]).zip(&close[from..to])
+            {
+                *out = exit / entry - 1.0;
+            }
+            continue;
+        }
+        for (row, out) in (from..to).zip(out) {
+            let until = clock[row] + horizon_us;
             exit = exit.max(row);
-            while clock.get(exit + 1).is_some_and(|&closes| closes <= until) {
+            while exit + 1 < n && clock[exit + 1] <= until {
                 exit += 1;
             }
-            if exit > row { bars.close[exit] / entry - 1.0 } else { f64::NAN }
-        },
-    ));
-    forward_return.resize(clock.len(), f64::NAN);
-    let until_us = clock.iter().map(|entry| entry + shift_us + horizon_us).collect();
+            *out = if exit > row { close[exit] / close[row] - 1.0 } else { f64::NAN };
+        }
+    }
+    forward_return[n_reached..].fill(f64::NAN);
     Horizons { forward_return, until_us, reached_us: last + shift_us }
 }
 
@@ -405,20 +429,22 @@ fn rolling_volatility(close: &[f64]) -> impl Iterator<Item = f64> {
     (0..n).map(move |from| sample_sd(&returns[from..from + VOLATILITY_WINDOW]))
 }
 
-/// Sums in four lanes, whose order does not depend on where the window lies.
+/// Sums in twelve lanes, five deep: fast, and in an order that does not depend on where the window lies.
 fn sample_sd(values: &[f64]) -> f64 {
-    let lanes = |of: &dyn Fn(f64) -> f64| -> f64 {
-        let mut sums = [0.0; 4];
-        for chunk in values.chunks_exact(4) {
-            for (sum, &value) in sums.iter_mut().zip(chunk) {
-                *sum += of(value);
+    const LANES: usize = 12;
+    fn sum(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
+        let mut lanes = [0.0; LANES];
+        for chunk in values.as_chunks::<LANES>().0 {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane += of(value);
             }
         }
-        (sums[0] + sums[1]) + (sums[2] + sums[3])
-    };
+        lanes.iter().sum()
+    }
+    const { assert!(VOLATILITY_WINDOW.is_multiple_of(LANES), "no value is left over") };
     let n = values.len() as f64;
-    let mean = lanes(&|value| value) / n;
-    (lanes(&|value| (value - mean) * (value - mean)) / (n - 1.0)).sqrt()
+    let mean = sum(values, |value| value) / n;
+    (sum(values, |value| (value - mean) * (value - mean)) / (n - 1.0)).sqrt()
 }
 
 fn triple_barrier(

@@ -58,7 +58,7 @@ pub fn trading_day(at_us: Micros) -> NaiveDate {
     }
 }
 
-/// [`trading_day`] of many instants. The time zone is looked up once a week of them, not once an instant.
+/// [`trading_day`] of many instants. The time zone is looked up once in some weeks of them, not once an instant.
 pub fn trading_days(at_us: &[Micros]) -> Vec<NaiveDate> {
     let mut clock = DayClock::default();
     let mut until_us = Micros::MIN;
@@ -91,7 +91,7 @@ pub fn date_of(number: i64) -> NaiveDate {
 }
 
 /// Finds trading days of instants near one another by integer arithmetic: it keeps New York's offset from UTC for
-/// the week (or, when the clocks change in that week, the hour) that the last instant lay in.
+/// the weeks around the last instant, until the clocks change.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DayClock {
     from_us: Micros,
@@ -122,16 +122,33 @@ impl DayClock {
             let offset = instant(at_us).with_timezone(&New_York).offset().fix();
             Micros::from(offset.local_minus_utc()) * SECOND_US
         };
-        let within = |length_us: Micros| {
-            let from_us = at_us.div_euclid(length_us) * length_us;
-            (from_us, from_us + length_us)
-        };
-        let week = within(7 * DAY_US);
         self.offset_us = offset_us(at_us);
-        let steady = offset_us(week.0) == self.offset_us && offset_us(week.1) == self.offset_us;
-        (self.from_us, self.until_us) = if steady { week } else { within(HOUR_US) };
+        let mut from_us = at_us.div_euclid(PERIOD_US) * PERIOD_US;
+        let mut until_us = from_us + PERIOD_US;
+        let steady = |a_us: Micros, b_us: Micros| offset_us(a_us) == offset_us(b_us);
+        if !steady(from_us, until_us) {
+            // The one change, to the hour: `before` has the old offset, `after` the new one.
+            let (mut before_us, mut after_us) = (from_us, until_us);
+            while after_us - before_us > HOUR_US {
+                let middle_us = before_us + (after_us - before_us) / HOUR_US / 2 * HOUR_US;
+                if steady(from_us, middle_us) {
+                    before_us = middle_us;
+                } else {
+                    after_us = middle_us;
+                }
+            }
+            if at_us < after_us {
+                until_us = after_us;
+            } else {
+                from_us = after_us;
+            }
+        }
+        (self.from_us, self.until_us) = (from_us, until_us);
     }
 }
+
+/// Eight weeks: the clocks of New York have never changed twice within them.
+const PERIOD_US: Micros = 56 * DAY_US;
 
 /// The gaps between candles that neither a weekend nor a holiday explains. `open_at_us` is sorted.
 pub fn gaps(timeframe: Timeframe, open_at_us: &[Micros]) -> Vec<Gap> {
