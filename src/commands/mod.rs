@@ -19,9 +19,9 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    artifact::MODEL,
     config::{App, Environment, Flags},
     fault::Exit,
+    jobs::loading,
     ui::{Format, Ui, Verbosity},
 };
 
@@ -190,9 +190,7 @@ impl Model {
     /// Whatever stopped it.
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
-            Model::Promote(args) => {
-                promote::run(args, setup, ui, &|files| files.require(MODEL).map(drop))
-            }
+            Model::Promote(args) => promote::run(args, setup, ui, &loading::probe),
         }
     }
 }

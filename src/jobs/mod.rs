@@ -4,6 +4,7 @@
 //! Not here: how a report reads (`commands`), and anything that could be a function of values alone (CORE).
 
 pub mod doctor;
+pub mod loading;
 pub mod models;
 pub mod promote;
 

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{Home, TestDatabase};
+use crate::support::{Home, TestDatabase, tiny_model};
 
 const SCHEMA: &str = include_str!("../../migrations/V3__registry.sql");
 
@@ -637,8 +637,17 @@ fn what_a_user_sees_of_promote_models_and_doctor() {
     home.set("DATABASE_URL", field.database.url());
     let at = home.path().join("models");
     let locked = LockedLine::lock(&at, &line(), Duration::ZERO, "test").expect("locked");
-    for _ in 0..2 {
-        field.publish(&locked);
+    for n in 0..4 {
+        let run = field.start(&locked, None);
+        let version = locked.next_version(&mut field.db(), false).expect("numbered");
+        let (mut files, mut description) = tiny_model();
+        match n {
+            2 => files.insert(MODEL, "no weights").expect("a name"),
+            3 => drop(description.insert("temperature".into(), json!(2.0))),
+            _ => {}
+        }
+        let candidate = Candidate { files, description, ..candidate(version) };
+        locked.publish(&|| field.connect(), &run, candidate).expect("published");
     }
     drop(locked);
     write(&home.path().join("aifx.yaml"), "lines:\n  fx-direction: {}\n");
@@ -650,7 +659,9 @@ fn what_a_user_sees_of_promote_models_and_doctor() {
     assert!(home.ok(&["promote", "v1.0"]).stdout.contains("v1.0 is production already"));
     let planned = home.ok(&["promote", "v1.1", "--dry-run"]).stdout;
     assert!(planned.contains("would move production from v1.0 to v1.1"), "{planned}");
-    home.run(&["promote", "v1.3"]).refuses(4, &["has no version v1.3", "the nearest is v1.1"]);
+    home.run(&["promote", "v1.7"]).refuses(4, &["has no version v1.7", "the nearest is v1.3"]);
+    home.run(&["promote", "v1.2"]).refuses(7, &["cannot load v1.2"]);
+    home.run(&["promote", "v1.3"]).refuses(7, &["the probe's answers differ"]);
     for hostile in ["../x", "/etc/passwd", "v1.0/../v1.1", "%2e%2e%2f"] {
         home.run(&["promote", hostile]).refuses(2, &["is not a version"]);
     }

@@ -2,6 +2,7 @@
 //! PostgreSQL with a database of the test's own.
 
 mod postgres_server;
+mod tiny_model;
 
 use std::{
     path::Path,
@@ -10,6 +11,7 @@ use std::{
 
 pub(crate) use postgres_server::TestDatabase;
 use tempfile::TempDir;
+pub(crate) use tiny_model::tiny_model;
 
 /// A temporary home and the commands run in it. Nothing of the caller's environment reaches the binary.
 pub(crate) struct Home {

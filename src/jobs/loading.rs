@@ -1,0 +1,52 @@
+//! From a version's files to a model that answers, and back: where `metadata.json` keeps the model's specification.
+//!
+//! The specification's fields stand at the top of `metadata.json`, beside its head, so that a reader without aifx finds
+//! features, scaler, lookback and classes at once. Only for commands that link LibTorch.
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+
+use crate::{
+    artifact::{METADATA, MODEL, Metadata, PROBE, VersionFiles},
+    fault::Fault,
+    inference::{ModelSpec, Predictor},
+};
+
+/// The fields that a model's specification adds to `metadata.json`.
+///
+/// # Errors
+/// Never for a specification of finite numbers.
+pub fn description(spec: &ModelSpec) -> anyhow::Result<Map<String, Value>> {
+    match serde_json::to_value(spec)? {
+        Value::Object(fields) => Ok(fields),
+        other => anyhow::bail!("a specification is written as fields, not as {other}"),
+    }
+}
+
+/// The model in files whose checksums were verified.
+///
+/// # Errors
+/// Exit 7 naming what does not fit: the specification, the feature set of this aifx, the weights.
+pub fn predictor(files: &VersionFiles) -> anyhow::Result<Predictor> {
+    let metadata = Metadata::from_bytes(files.require(METADATA)?)?;
+    let version = metadata.version;
+    let spec: ModelSpec = serde_json::from_value(Value::Object(metadata.rest))
+        .map_err(|error| Fault::integrity(format!("metadata.json describes no model: {error}")))
+        .with_context(|| format!("cannot load {version}"))?;
+    Predictor::new(spec, files.require(MODEL)?)
+        .map_err(Fault::integrity)
+        .with_context(|| format!("cannot load {version}"))
+}
+
+/// Loads the model and repeats its probe.
+///
+/// # Errors
+/// Exit 7 when it cannot be loaded, or answers otherwise than when it was made.
+pub fn probe(files: &VersionFiles) -> anyhow::Result<()> {
+    let predictor = predictor(files)?;
+    predictor.check_probe(files.require(PROBE)?).map_err(|error| {
+        Fault::integrity(error)
+            .hint("this machine computes otherwise than the one that trained it; train anew here")
+            .into()
+    })
+}
