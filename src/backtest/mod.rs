@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     market::{
-        Candles, Micros,
+        Candles, Micros, Timeframe,
         calendar::{DayClock, date_of},
     },
     outcome::{Bars, Costs, ExitReason, Levels, Side, trade_return},
@@ -157,7 +157,8 @@ impl Ledger {
         let horizon_us = part.candles.timeframe().horizon_us();
         let number = |row: usize| u32::try_from(row).expect("fewer than 2^32 candles");
 
-        let mut days = self.days.mark(bars.open_at_us).into_iter().peekable();
+        let mut days =
+            self.days.mark(part.candles.timeframe(), bars.open_at_us).into_iter().peekable();
         let mut today = 0;
         self.n_signals += part.signals.iter().filter(|signal| **signal != 0).count();
         let mut row = 0;
@@ -282,7 +283,7 @@ struct DailyReturns {
 
 impl DailyReturns {
     /// Makes a place for each day that one of these instants lies in: from which row on, and where in the table.
-    fn mark(&mut self, open_at_us: &[Micros]) -> Vec<(usize, usize)> {
+    fn mark(&mut self, timeframe: Timeframe, open_at_us: &[Micros]) -> Vec<(usize, usize)> {
         let (Some(&from_us), Some(&last_us)) = (open_at_us.first(), open_at_us.last()) else {
             return Vec::new();
         };
@@ -297,8 +298,14 @@ impl DailyReturns {
                 self.sums[place] = 0.0;
             }
             places.push((row, place));
+            // Without a hole the next day's first candle is so many candles on.
             let rest = &open_at_us[row..];
-            row += rest.iter().position(|at_us| *at_us >= day.until_us).unwrap_or(rest.len());
+            let left_us = day.until_us - at_us - 1;
+            let guess = usize::try_from(left_us / timeframe.nominal_us()).unwrap_or(0) + 1;
+            row += match rest.get(guess - 1..=guess) {
+                Some(&[last, next]) if last < day.until_us && next >= day.until_us => guess,
+                _ => rest.iter().position(|at_us| *at_us >= day.until_us).unwrap_or(rest.len()),
+            };
         }
         places
     }
@@ -319,8 +326,8 @@ impl DailyReturns {
     }
 
     fn into_columns(self) -> (Vec<NaiveDate>, Vec<f64>) {
-        let days = (self.first..).zip(self.sums).filter(|(_, sum)| !sum.is_nan());
-        days.map(|(number, sum)| (date_of(number), sum)).unzip()
+        let days = date_of(self.first).iter_days().zip(self.sums);
+        days.filter(|(_, sum)| !sum.is_nan()).unzip()
     }
 }
 

@@ -216,3 +216,57 @@ proptest! {
         prop_assert_eq!(&whole[..part.len()], part.as_slice());
     }
 }
+
+/// Against plain Python: tests/golden/backtest_plain.py.
+#[test]
+fn trades_and_figures_agree_with_plain_python() {
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        signals: Vec<i8>,
+        cases: Vec<Case>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Case {
+        stop_loss: Option<f64>,
+        take_profit: Option<f64>,
+        days: Vec<NaiveDate>,
+        figures: serde_json::Map<String, serde_json::Value>,
+        trades: Vec<(u32, u32, ExitReason, f64)>,
+    }
+    let golden: Golden = serde_json::from_str(include_str!("../../tests/golden/backtest.json"))
+        .expect("golden values");
+    let mut reader =
+        csv::Reader::from_reader(include_str!("../../tests/golden/labels.csv").as_bytes());
+    let rows: Vec<_> = reader.records().collect::<Result<_, _>>().expect("a table");
+    let number = |row: &csv::StringRecord, column: usize| row[column].parse().expect("a number");
+    // The columns are at, open, close, high, low.
+    let candles = candles(
+        "EUR/USD",
+        rows.iter().map(|row| (row[0].parse().expect("µs"), [1, 3, 4, 2].map(|k| number(row, k)))),
+    );
+    for case in golden.cases {
+        let config = BacktestConfig {
+            costs: Costs { spread: 0.0001, slippage: 0.00002 },
+            stop_loss: case.stop_loss,
+            take_profit: case.take_profit,
+        };
+        let series = [SeriesSignals { candles: &candles, signals: &golden.signals }];
+        let backtest = run(&series, &config);
+        assert_eq!(backtest.days, case.days);
+        assert_eq!(backtest.trades.len(), case.trades.len());
+        for (trade, (row, exit_row, reason, net)) in backtest.trades.iter().zip(&case.trades) {
+            let (given, expected) = ((trade.signal_row, trade.exit_row), (*row, *exit_row));
+            assert_eq!((given, trade.reason), (expected, *reason));
+            close_to(Some(trade.net_return), *net);
+        }
+        let figures = serde_json::to_value(&backtest.figures).expect("figures are plain");
+        for (name, expected) in &case.figures {
+            let given = figures[name].as_f64().expect(name);
+            let expected = expected.as_f64().expect("a number");
+            assert!(
+                (given - expected).abs() < 1e-9 * expected.abs().max(1.0),
+                "{name}: {given} {expected}"
+            );
+        }
+    }
+}

@@ -341,3 +341,38 @@ proptest! {
         prop_assert_eq!(n_without, n_gaps);
     }
 }
+
+/// Against numpy and pandas by brute force: tests/golden/labels_numpy.py.
+#[test]
+fn labels_agree_with_brute_force() {
+    let mut reader =
+        csv::Reader::from_reader(include_str!("../../tests/golden/labels.csv").as_bytes());
+    let header = reader.headers().expect("a header").clone();
+    let rows: Vec<_> = reader.records().collect::<Result<_, _>>().expect("a table");
+    let number = |row: usize, column: usize| rows[row][column].parse::<f64>().ok();
+    let price = |row: usize, name: &str| {
+        let column = header.iter().position(|column| column == name).expect(name);
+        number(row, column).expect(name)
+    };
+    let candles = candles(
+        Timeframe::Hour1,
+        (0..rows.len()).map(|row| {
+            let prices = ["open", "high", "low", "close"].map(|name| price(row, name));
+            (rows[row][0].parse().expect("an instant"), prices)
+        }),
+    );
+    for (column, rule) in header.iter().enumerate().skip(6) {
+        let mut labels = label(&candles, &rule.parse().expect(rule));
+        if rule == "quartile" {
+            labels.assign(&Cuts::fit(&labels.forward_return[..300]).expect("enough"));
+        }
+        for (row, fields) in rows.iter().enumerate() {
+            let class = fields[column].parse().unwrap_or(NO_CLASS);
+            assert_eq!(labels.class[row], class, "{rule}, row {row}");
+            match number(row, 5) {
+                Some(forward) => assert!((labels.forward_return[row] - forward).abs() < 1e-15),
+                None => assert!(labels.forward_return[row].is_nan()),
+            }
+        }
+    }
+}

@@ -20,6 +20,7 @@ pub enum Side {
 
 impl Side {
     /// +1 for a long, -1 for a short position.
+    #[inline]
     pub fn sign(self) -> f64 {
         match self {
             Side::Buy => 1.0,
@@ -28,6 +29,7 @@ impl Side {
     }
 
     /// The side of a signal -1, 0, +1; `None` for hold.
+    #[inline]
     pub fn of_signal(signal: i8) -> Option<Side> {
         match signal {
             0 => None,
@@ -49,6 +51,7 @@ pub struct Levels {
 
 impl Levels {
     /// The two prices for a position entered at `entry_price`.
+    #[inline]
     pub fn prices(self, side: Side, entry_price: f64) -> LevelPrices {
         let away = |share: Option<f64>, sign: f64| {
             share.map_or(sign * f64::INFINITY, |share| entry_price * (1.0 + sign * share))
@@ -126,6 +129,7 @@ impl Costs {
     }
 
     /// What a round trip costs, in price units: `spread + 2·slippage`.
+    #[inline]
     pub fn round_trip(self) -> f64 {
         self.spread + 2.0 * self.slippage
     }
@@ -133,6 +137,7 @@ impl Costs {
 
 /// Return of a round trip net of costs, as a share of the entry price (FORMULAS, elementary):
 /// `side·(exit/entry - 1) - (spread + 2·slippage)/entry`. Mid prices; `costs` in price units of the pair.
+#[inline]
 pub fn trade_return(side: Side, entry: f64, exit: f64, costs: &Costs) -> f64 {
     side.sign() * (exit / entry - 1.0) - costs.round_trip() / entry
 }
