@@ -164,7 +164,7 @@ def main():
         trades = np.fromfile(target).reshape(3, -1)
         exact = "every trade: signal row, exit row and net return, bit for bit"
         for name, prepare, repeats, must, stretch in [
-            ("the rules compiled (numba)", lambda: lambda rules=compiled_rules(): rules(*columns), 11, 0.25, 0.75),
+            ("the rules compiled (numba)", lambda: lambda rules=compiled_rules(): rules(*columns), 11, 0.25, None),
             ("vectorbt", lambda: with_vectorbt(columns), 3, 7, None),
             ("backtesting.py", lambda: with_backtesting(columns), 1, 100, 300),
         ]:

@@ -243,6 +243,21 @@ fn rules_print_parse_and_refuse() {
 }
 
 #[test]
+fn rules_read_as_in_the_configuration() {
+    let read = |text: &str| serde_yaml::from_str::<LabelRule>(text);
+    let volatility = read("{rule: volatility, multiple: 1.0}").expect("a rule");
+    assert_eq!(volatility, LabelRule::Volatility { multiple: 1.0 });
+    let barriers = read("{rule: triple-barrier, take_profit: 0.004, stop_loss: 0.002}");
+    assert_eq!(
+        barriers.expect("a rule"),
+        LabelRule::TripleBarrier { take_profit: 0.004, stop_loss: 0.002 }
+    );
+    assert_eq!(read("rule: quartile").expect("a rule"), LabelRule::Quartile);
+    assert!(read("{rule: fixed, treshold: 0.005}").is_err());
+    assert!(read("{rule: fixed, threshold: 0.005, multiple: 1}").is_err());
+}
+
+#[test]
 fn no_candles_make_no_labels() {
     for rule in ["fixed", "volatility", "triple-barrier", "quartile"] {
         let rule: LabelRule = rule.parse().expect(rule);

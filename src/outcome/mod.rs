@@ -277,20 +277,21 @@ impl<'a> Bars<'a> {
         until_us: Micros,
         touched: impl Fn(f64, f64, f64) -> Option<(f64, ExitReason)>,
     ) -> Option<Exit> {
-        let mut row = from_row;
-        while row < self.len() {
+        // Slices of one length, so that one comparison a candle guards them all.
+        let n = self.len();
+        let (open, high, low) = (&self.open[..n], &self.high[..n], &self.low[..n]);
+        for row in from_row..n {
             let closes_at_us = self.close_at_us(row);
             if closes_at_us > until_us {
                 return Some(self.timed_out(from_row, row, until_us));
             }
-            if let Some((price, reason)) = touched(self.open[row], self.high[row], self.low[row]) {
+            if let Some((price, reason)) = touched(open[row], high[row], low[row]) {
                 return Some(Exit { row, at_us: closes_at_us, price, reason });
             }
             if closes_at_us == until_us {
                 let price = self.close[row];
                 return Some(Exit { row, at_us: until_us, price, reason: ExitReason::TimeOut });
             }
-            row += 1;
         }
         None
     }
