@@ -54,6 +54,33 @@ pub struct VersionFiles {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+/// Writes a file outside the models directory whole: beside its name, synced, renamed; folders above are made.
+///
+/// # Errors
+/// Exit 9 with the path and what the system said; a file that was there stays as it was.
+pub fn write_whole(path: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write;
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(std::path::Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".tmp-{}", std::process::id()));
+        let mut file = std::fs::File::create(&beside)?;
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::rename(&beside, path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        written.and_then(|()| std::fs::File::open(folder)?.sync_all())
+    };
+    write().map_err(|error| {
+        anyhow::Error::from(Fault::resource(error))
+            .context(format!("cannot write {}", path.display()))
+    })
+}
+
 /// A text that cannot name a file of a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot name a file of a version; use up to 64 of A-Z a-z 0-9 . _ -")]

@@ -12,6 +12,7 @@ use crate::{
     lineage::LineName,
     market::{Pair, Timeframe},
     nn::ModelConfig,
+    outcome::Costs,
 };
 
 /// `aifx.yaml`, after defaults.
@@ -73,7 +74,7 @@ pub struct LineConfig {
     /// The fine-tune.
     pub daily: Daily,
     /// What a trade costs.
-    pub costs: CostsConfig,
+    pub costs: Costs,
 }
 
 impl Default for LineConfig {
@@ -88,7 +89,7 @@ impl Default for LineConfig {
             model: ModelConfig::default(),
             weekly: Weekly::default(),
             daily: Daily::default(),
-            costs: CostsConfig::default(),
+            costs: Costs::default(),
         }
     }
 }
@@ -154,47 +155,6 @@ impl Default for Daily {
     }
 }
 
-/// What a trade costs, in units of the quote currency a unit of the base currency.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CostsConfig {
-    /// Ask less bid.
-    pub spread: f64,
-    /// How much worse than quoted a fill is, each way.
-    pub slippage: f64,
-    /// Other costs for pairs quoted in these currencies: a yen is worth a hundredth of a dollar.
-    pub quoted_in: BTreeMap<String, PriceCosts>,
-}
-
-/// Costs in units of one quote currency.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PriceCosts {
-    /// Ask less bid.
-    pub spread: f64,
-    /// How much worse than quoted a fill is, each way.
-    pub slippage: f64,
-}
-
-impl Default for CostsConfig {
-    fn default() -> Self {
-        let yen = PriceCosts { spread: 0.010, slippage: 0.002 };
-        CostsConfig {
-            spread: 0.00010,
-            slippage: 0.00002,
-            quoted_in: BTreeMap::from([("JPY".to_owned(), yen)]),
-        }
-    }
-}
-
-impl CostsConfig {
-    /// What a trade in `pair` costs.
-    pub fn of(&self, pair: &Pair) -> PriceCosts {
-        let general = PriceCosts { spread: self.spread, slippage: self.slippage };
-        self.quoted_in.get(pair.quote()).copied().unwrap_or(general)
-    }
-}
-
 /// What the default value of a line cannot say about its sections.
 pub(super) fn line_shape() -> Shape {
     let rules = [
@@ -214,7 +174,7 @@ pub(super) fn line_shape() -> Shape {
                 samples: serde_yaml::to_value(ModelConfig::default()).into_iter().collect(),
             },
         ],
-        free: &[&["costs", "quoted_in"]],
+        free: &[],
     }
 }
 
@@ -297,14 +257,6 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     let costs = &line.costs;
     within(&mut list, &["costs", "spread"], costs.spread, 0.0, 1e6);
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
-    for (currency, costs) in &costs.quoted_in {
-        for (name, value) in [("spread", costs.spread), ("slippage", costs.slippage)] {
-            if !(0.0..=1e6).contains(&value) {
-                let why = format!("{currency}: {name} {value} does not lie between 0 and 1000000");
-                list.push((vec!["costs", "quoted_in"], why));
-            }
-        }
-    }
     list
 }
 

@@ -213,6 +213,18 @@ impl Part {
     }
 }
 
+impl TrainPart {
+    /// Deals the labels anew among the samples: whatever is learned from them then is chance.
+    pub fn shuffle_labels(&mut self, seed: u64) {
+        use rand::{SeedableRng, seq::SliceRandom};
+        let mut classes = self.0.classes();
+        classes.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+        for (sample, class) in self.0.samples.iter_mut().zip(classes) {
+            sample.class = class;
+        }
+    }
+}
+
 /// Finds every sample of every series, in order of decision.
 ///
 /// A candle of the wanted range becomes a sample when its window lies behind it complete (all features defined, no

@@ -3,10 +3,16 @@
 //! A long job tells its caller what it does through a [`Watch`]; what it found it returns as a plain report.
 //! Not here: how a report reads (`commands`), and anything that could be a function of values alone (CORE).
 
+pub mod assess;
+mod checkpoint;
 pub mod doctor;
 pub mod loading;
+mod material;
 pub mod models;
 pub mod promote;
+mod scheduled;
+pub mod simulate;
+pub mod weekly;
 
 /// What a long job tells its caller while it works.
 pub trait Watch {

@@ -1,0 +1,112 @@
+//! What a line learns from: candles, features and labels of each of its series over a range.
+//!
+//! Not here: samples and cuts (`dataset`).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rayon::prelude::*;
+
+use crate::{
+    config::{App, LineConfig},
+    dataset::SeriesInput,
+    db::{Db, market_data::CandleRange},
+    fault::Fault,
+    features::{self, FeatureSet, Features},
+    labels::{self, Labels},
+    market::{Candles, Timeframe, calendar},
+};
+
+/// Candles with features and labels, one entry a series.
+#[derive(Debug)]
+pub(crate) struct Material {
+    /// The candles, context before the range included.
+    pub(crate) candles: Vec<Candles>,
+    /// Their features.
+    pub(crate) features: Vec<Features>,
+    /// Their labels.
+    pub(crate) labels: Vec<Labels>,
+}
+
+impl Material {
+    /// Features and labels of candles; each series on a core of its own.
+    pub(crate) fn of(
+        candles: Vec<Candles>,
+        set: &'static FeatureSet,
+        line: &LineConfig,
+    ) -> Material {
+        let (features, labels) = candles
+            .par_iter()
+            .map(|candles| (features::compute(set, candles), labels::label(candles, &line.label)))
+            .unzip();
+        Material { candles, features, labels }
+    }
+
+    /// As `dataset::build` takes it.
+    pub(crate) fn inputs(&self) -> Vec<SeriesInput<'_>> {
+        self.candles
+            .iter()
+            .zip(&self.features)
+            .zip(&self.labels)
+            .map(|((candles, features), labels)| SeriesInput { candles, features, labels })
+            .collect()
+    }
+
+    /// Gaps of each series that no weekend or holiday explains.
+    pub(crate) fn gaps(&self) -> Vec<(String, calendar::Gap)> {
+        self.candles
+            .iter()
+            .flat_map(|candles| {
+                let name = format!("{} {}", candles.pair(), candles.timeframe());
+                calendar::gaps(candles.timeframe(), candles.open_at_us())
+                    .into_iter()
+                    .map(move |gap| (name.clone(), gap))
+            })
+            .collect()
+    }
+}
+
+/// The feature set that a line names.
+pub(crate) fn feature_set(line: &LineConfig) -> anyhow::Result<&'static FeatureSet> {
+    Ok(features::by_name(&line.features).map_err(Fault::config)?)
+}
+
+/// Candles of every series of a line for decisions from `from` on, with the history that windows and warm-up need.
+///
+/// # Errors
+/// Exit 4 when a series has no candle there, naming what the table has.
+pub(crate) fn candles(
+    app: &App,
+    db: &mut Db,
+    line: &LineConfig,
+    set: &FeatureSet,
+    from: DateTime<Utc>,
+) -> anyhow::Result<Vec<Candles>> {
+    let mut all = Vec::new();
+    for &timeframe in &line.timeframes {
+        let range = CandleRange {
+            from: Some(from - history(timeframe, set.warm_up + line.lookback)),
+            as_of: app.as_of,
+            as_known: app.as_known,
+        };
+        for pair in &line.pairs {
+            let candles = db.candles(pair, timeframe, range)?;
+            if candles.is_empty() {
+                let have = db.coverage_text()?;
+                return Err(Fault::input(format!(
+                    "no {timeframe} candles for {pair} between {} and {} (the table has {have})",
+                    from.format("%F %H:%MZ"),
+                    app.as_of.format("%F %H:%MZ"),
+                ))
+                .hint("import candles, or name the pairs that you have under the line in aifx.yaml")
+                .into());
+            }
+            all.push(candles);
+        }
+    }
+    Ok(all)
+}
+
+/// Clock time that surely holds so many candles: the market is open five days of seven, and closed on holidays.
+fn history(timeframe: Timeframe, n_candles: usize) -> TimeDelta {
+    let open_us = timeframe.nominal_us() * i64::try_from(n_candles).unwrap_or(i64::MAX / 1_000_000);
+    TimeDelta::microseconds(open_us / 5 * 7) + TimeDelta::days(10)
+}

@@ -1,0 +1,126 @@
+//! What every job that makes a version does around its own work: lock, recovery, the period, the run's row and its end.
+//!
+//! Not here: the work itself (`weekly`), and the protocol underneath (`registry`).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Stop, Watch};
+use crate::{
+    config::App,
+    db::training_log::{End, Figures, TrainingType},
+    fault::{Exit, Fault},
+    lineage::{LineName, Period, Version},
+    registry::{LockedLine, Run, RunPlan},
+};
+
+/// A version takes at most about this much: weights twice, TorchScript, the report.
+const VERSION_BYTES: u64 = 8 << 20;
+
+/// What is about to run.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    /// Its name in the training log.
+    pub(crate) name: &'a str,
+    /// Its line.
+    pub(crate) line: &'a LineName,
+    /// The period that it is for.
+    pub(crate) period: Period,
+    /// How much of the model it trains.
+    pub(crate) training_type: TrainingType,
+    /// Its settings, for the record.
+    pub(crate) hyperparameters: &'a Value,
+    /// How long to wait for another run.
+    pub(crate) wait: Duration,
+}
+
+/// Whether there is something to do.
+pub(crate) enum Start {
+    /// A run of this period is done.
+    AlreadyDone(Option<Version>),
+    /// The line is locked and what dead runs left is put right.
+    Go(LockedLine),
+}
+
+/// Locks the line, heals it, and looks whether the period is done.
+pub(crate) fn begin(app: &App, job: &Job<'_>, watch: &mut dyn Watch) -> anyhow::Result<Start> {
+    let mut db = app.db(job.name)?;
+    let line = LockedLine::lock(&app.models(), job.line, job.wait, job.name)?;
+    let recovery = line.recover(&mut db)?;
+    for healed in &recovery.healed {
+        watch.note(&format!("put right: {healed}"));
+    }
+    for problem in &recovery.left {
+        watch.warn(&format!("{problem}; `aifx doctor` says more"));
+    }
+    if !app.force
+        && let Some(done) = db.completed_in(job.line, job.period)?
+    {
+        return Ok(Start::AlreadyDone(done.version));
+    }
+    line.dir().preflight(VERSION_BYTES)?;
+    Ok(Start::Go(line))
+}
+
+/// Puts the run on the record, does its work, and writes how it ended when it made no version. A version's own
+/// transaction ends its run.
+pub(crate) fn on_record<T>(
+    app: &App,
+    job: &Job<'_>,
+    line: &LockedLine,
+    work: impl FnOnce(&Run) -> anyhow::Result<Ended<T>>,
+) -> anyhow::Result<T> {
+    let run = line.start_run(
+        &mut app.db(job.name)?,
+        &RunPlan {
+            job: job.name,
+            training_type: job.training_type,
+            period: Some(job.period),
+            forced: app.force,
+            parent: None,
+            hyperparameters: job.hyperparameters,
+            reason: None,
+            as_of: app.as_of,
+        },
+    )?;
+    let (end, outcome) = match work(&run) {
+        Ok(Ended::Published(value)) => return Ok(value),
+        Ok(Ended::Skipped(value, reason)) => (End::Skipped(reason), Ok(value)),
+        Err(error) => {
+            let text = format!("{error:#}");
+            let exit = crate::fault::find(&error).map(Fault::exit);
+            let end = match exit {
+                Some(Exit::Interrupted | Exit::Terminated) => End::Interrupted(text),
+                // The version is saved; the next command registers it and completes this run.
+                Some(Exit::Database) => return Err(error),
+                _ => End::Failed(text),
+            };
+            (end, Err(error))
+        }
+    };
+    let written =
+        app.db(job.name).and_then(|mut db| db.end_run(run.run_id, &end, &Figures::default()));
+    match (outcome, written) {
+        (Err(error), _) => Err(error),
+        (Ok(value), written) => written.map(|()| value),
+    }
+}
+
+/// How work that did not fail ended.
+pub(crate) enum Ended<T> {
+    /// Its version is registered, and with it the run's end.
+    Published(T),
+    /// It rightly made no version.
+    Skipped(T, String),
+}
+
+/// The error of a job that was asked to stop.
+pub(crate) fn stopped(stop: Stop) -> Fault {
+    let (exit, name) = match stop {
+        Stop::Interrupt => (Exit::Interrupted, "SIGINT"),
+        Stop::Terminate => (Exit::Terminated, "SIGTERM"),
+    };
+    Fault::new(exit, format!("stopped by {name}"))
+        .hint("run the command again: it goes on from the last epoch")
+}

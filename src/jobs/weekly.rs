@@ -1,0 +1,699 @@
+//! `train-weekly`: a new model from scratch, published as the next version of its line, in staging.
+//!
+//! Gather (lock, run row, candles), decide (dataset, fit, figures; no connection is held), commit (files, then row).
+//! Not here: promotion.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Stop, Watch,
+    assess::{self, Assessment},
+    checkpoint::{CheckpointFile, Head},
+    material::{self, Material},
+    scheduled::{self, Ended, Job, Start},
+};
+use crate::{
+    artifact::{self, VersionFiles},
+    config::{App, LineConfig},
+    dataset::{self, Dataset, DatasetConfig, DatasetError, Folds, SplitConfig},
+    db::{
+        model_versions::Record,
+        training_log::{Figures as TrainingFigures, TrainingType},
+        trials::{Track, Trial},
+    },
+    drift::Reference,
+    evaluate::{Temperature, calibrate},
+    fault::{Exit, Fault},
+    features::FeatureSet,
+    inference::{ModelSpec, Predictor},
+    lineage::{LineName, Period, Version},
+    market::instant,
+    registry::{Candidate, LockedLine, Run},
+    train::{self, EpochRow, Fit, FitConfig, FitError, FitObserver},
+};
+
+/// The LibTorch that this aifx is built with (scripts/setup-libtorch.sh).
+const LIBTORCH: &str = "2.13.0";
+/// Fewer samples than this in any part, and no figure means anything.
+const MIN_PART: usize = 20;
+/// The range is doubled at most this often to find enough samples: 90 days become sixteen years.
+const MAX_EXTENSIONS: u32 = 6;
+
+/// What the operator asked for beyond the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The line; the only one when not given.
+    pub line: Option<LineName>,
+    /// Instead of `weekly.days`.
+    pub days: Option<u32>,
+    /// Instead of `weekly.epochs`.
+    pub epochs: Option<u32>,
+    /// Instead of `seed`.
+    pub seed: Option<u64>,
+    /// `auto`, `cpu`, `cuda:N`.
+    pub device: String,
+    /// How long to wait for another run.
+    pub wait: Duration,
+    /// Say what would be done, and do not.
+    pub dry_run: bool,
+    /// Whether `--as-of` was given: then a killed run of another instant is not taken up.
+    pub as_of_given: bool,
+    /// Shuffle the training labels: a check of honesty, never published.
+    pub shuffle_labels: bool,
+}
+
+/// What came of it. The keys are a contract: `aifx.train-weekly/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct WeeklyReport {
+    /// The line.
+    pub line: LineName,
+    /// The version that was made, or that was there already.
+    pub version: Option<Version>,
+    /// `staging`, `already-done`, `skipped`, `planned` or `checked`.
+    pub status: &'static str,
+    /// Why nothing was made.
+    pub reason: Option<String>,
+    /// Where the version is.
+    pub directory: Option<PathBuf>,
+    /// Samples of each part.
+    pub samples: Samples,
+    /// Figures on the test part, which nobody has seen.
+    pub test: Value,
+    /// The same of each baseline.
+    pub baselines: Value,
+    /// Verdict of the gate; it comes with the next release, and until then `passed` is null.
+    pub gate: Gate,
+    /// Whether it is in production now.
+    pub promoted: bool,
+    /// Everything that was measured.
+    pub assessment: Option<Assessment>,
+    /// Epochs trained, and the one whose weights were kept.
+    pub epochs: Option<(u32, u32)>,
+    /// Wall time of the whole run, and of the training in it.
+    pub seconds: Option<Seconds>,
+    /// The instant that the run took for now.
+    pub as_of: DateTime<Utc>,
+}
+
+/// Wall time.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Seconds {
+    /// Start to published.
+    pub total: f64,
+    /// Inside LibTorch.
+    pub training: f64,
+}
+
+/// Samples of each part.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Samples {
+    /// Learned from.
+    pub train: usize,
+    /// Stopped and calibrated on.
+    pub validation: usize,
+    /// Measured on.
+    pub test: usize,
+}
+
+/// Verdict of the gate.
+#[derive(Debug, Clone, Serialize)]
+pub struct Gate {
+    /// Null while there is no gate to ask.
+    pub passed: Option<bool>,
+    /// One entry a rule.
+    pub rules: Vec<Value>,
+}
+
+impl WeeklyReport {
+    fn without_version(line: &LineName, as_of: DateTime<Utc>, status: &'static str) -> Self {
+        WeeklyReport {
+            line: line.clone(),
+            version: None,
+            status,
+            reason: None,
+            directory: None,
+            samples: Samples::default(),
+            test: json!({}),
+            baselines: json!({}),
+            gate: Gate { passed: None, rules: Vec::new() },
+            promoted: false,
+            assessment: None,
+            epochs: None,
+            seconds: None,
+            as_of,
+        }
+    }
+}
+
+/// The settings of one run, after flags.
+#[derive(Debug, Clone, Serialize)]
+struct Settings {
+    line: LineConfig,
+    days: u32,
+    fit: FitConfig,
+    shuffle_labels: bool,
+}
+
+/// Trains and publishes.
+///
+/// # Errors
+/// 3 for configuration and device, 4 for data, 5 database, 6 lock, 7 a name that is taken, 9 disk, 130 and 143 when
+/// asked to stop.
+pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Result<WeeklyReport> {
+    let began = Instant::now();
+    let (name, line) = app.line(request.line.as_ref())?;
+    let set = material::feature_set(line)?;
+    let settings = settings(app, line, request)?;
+    let mut app = app.clone();
+    let checkpoint = CheckpointFile::of(&app, name);
+    let settings_sha256 = sha256_of(&settings)?;
+    let resume = take_up(&mut app, request, &checkpoint, &settings_sha256, watch);
+    let period = Period::weekly(app.as_of);
+    let hyperparameters = serde_json::to_value(&settings)?;
+    let job = Job {
+        name: "weekly",
+        line: name,
+        period,
+        training_type: TrainingType::Full,
+        hyperparameters: &hyperparameters,
+        wait: request.wait,
+    };
+    if request.dry_run || request.shuffle_labels {
+        return check(&app, name, line, set, &settings, request, watch);
+    }
+    let locked = match scheduled::begin(&app, &job, watch)? {
+        Start::Go(locked) => locked,
+        Start::AlreadyDone(version) => {
+            checkpoint.remove();
+            let mut report = WeeklyReport::without_version(name, app.as_of, "already-done");
+            report.directory =
+                version.map(|version| app.models().join(name.as_str()).join(version.to_string()));
+            report.version = version;
+            report.reason = Some(format!("{period} is done; --force runs it again"));
+            return Ok(report);
+        }
+    };
+    let head = Head { period: period.to_string(), as_of: app.as_of, settings_sha256 };
+    scheduled::on_record(&app, &job, &locked, |run| {
+        let gathered = gather(&app, line, set, &settings, watch)?;
+        let folds = match gathered.fold(line, &settings) {
+            Ok(folds) => folds,
+            Err(error @ DatasetError::TooFew { .. }) => {
+                let mut report = WeeklyReport::without_version(name, app.as_of, "skipped");
+                report.reason = Some(error.to_string());
+                return Ok(Ended::Skipped(report, error.to_string()));
+            }
+            Err(error) => return Err(Fault::input(error).into()),
+        };
+        let mut observer = Observer {
+            watch,
+            checkpoint: Some((&checkpoint, &head)),
+            failed: None,
+            epochs: settings.fit.epochs,
+        };
+        let trained = Instant::now();
+        let fit = fit(&folds, line, &settings, resume.as_deref(), &mut observer)?;
+        let training_s = trained.elapsed().as_secs_f64();
+        let report = publish(&Work {
+            app: &app,
+            name,
+            line,
+            set,
+            settings: &settings,
+            locked: &locked,
+            run,
+            gathered: &gathered,
+            folds: &folds,
+            fit: &fit,
+            training_s,
+            began,
+        })?;
+        checkpoint.remove();
+        Ok(Ended::Published(report))
+    })
+}
+
+/// Candles, features and labels of one run, and the range that its samples come from.
+struct Gathered {
+    material: Material,
+    from: DateTime<Utc>,
+    /// Days that the range was extended to, where `days` held too few samples.
+    extended_to_days: Option<u32>,
+}
+
+impl Gathered {
+    fn fold(&self, line: &LineConfig, settings: &Settings) -> Result<Folds, DatasetError> {
+        let inputs = self.material.inputs();
+        let dataset = self.dataset(&inputs, line)?;
+        let split = SplitConfig { shares: settings.line.weekly.split, min_part: MIN_PART };
+        dataset.split(&split, line.label.class_names())
+    }
+
+    fn dataset<'a>(
+        &self,
+        inputs: &[dataset::SeriesInput<'a>],
+        line: &LineConfig,
+    ) -> Result<Dataset<'a>, DatasetError> {
+        dataset::build(
+            inputs,
+            &DatasetConfig {
+                lookback: line.lookback,
+                from_us: Some(self.from.timestamp_micros()),
+                until_us: None,
+            },
+        )
+    }
+}
+
+/// Reads the last `days`; where they hold fewer than `min_samples`, further back, as long as there is more.
+fn gather(
+    app: &App,
+    line: &LineConfig,
+    set: &'static FeatureSet,
+    settings: &Settings,
+    watch: &mut dyn Watch,
+) -> anyhow::Result<Gathered> {
+    let mut db = app.db("train-weekly")?;
+    let mut days = settings.days;
+    let mut n_candles = 0;
+    for extension in 0..=MAX_EXTENSIONS {
+        let from = app.as_of - TimeDelta::days(i64::from(days));
+        let candles = material::candles(app, &mut db, line, set, from)?;
+        let n_read = candles.iter().map(|candles| candles.len()).sum();
+        let material = Material::of(candles, set, line);
+        let extended_to_days = (extension > 0).then_some(days);
+        let gathered = Gathered { material, from, extended_to_days };
+        let inputs = gathered.material.inputs();
+        let n_samples = gathered.dataset(&inputs, line).map_err(Fault::input)?.samples().len();
+        let enough = n_samples >= settings.line.weekly.min_samples;
+        let exhausted = extension > 0 && n_read == n_candles;
+        if enough || exhausted || extension == MAX_EXTENSIONS {
+            if let Some(days) = extended_to_days {
+                watch.note(&format!(
+                    "{} days hold fewer than {} samples; took {days} days, which hold {n_samples}",
+                    settings.days, settings.line.weekly.min_samples,
+                ));
+            }
+            return Ok(gathered);
+        }
+        n_candles = n_read;
+        days = days.saturating_mul(2);
+    }
+    unreachable!("the last extension returns")
+}
+
+fn settings(app: &App, line: &LineConfig, request: &Request) -> anyhow::Result<Settings> {
+    let weekly = &line.weekly;
+    let fit = FitConfig {
+        epochs: request.epochs.unwrap_or(weekly.epochs),
+        batch: weekly.batch,
+        lr: weekly.lr,
+        patience: weekly.patience,
+        plateau_patience: weekly.plateau,
+        seed: request.seed.unwrap_or(app.config.seed),
+        threads: app.threads(),
+        device: request.device.parse().map_err(Fault::usage)?,
+        ..FitConfig::default()
+    };
+    Ok(Settings {
+        line: line.clone(),
+        days: request.days.unwrap_or(weekly.days),
+        fit,
+        shuffle_labels: request.shuffle_labels,
+    })
+}
+
+fn sha256_of(settings: &Settings) -> anyhow::Result<String> {
+    let bytes = serde_json::to_vec(settings)?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The trainer's bytes of a run of this period and these settings that did not end; its instant becomes this run's.
+fn take_up(
+    app: &mut App,
+    request: &Request,
+    checkpoint: &CheckpointFile,
+    settings_sha256: &str,
+    watch: &mut dyn Watch,
+) -> Option<Vec<u8>> {
+    let (head, bytes) = checkpoint.read()?;
+    let same = head.period == Period::weekly(app.as_of).to_string()
+        && head.settings_sha256 == settings_sha256
+        && (!request.as_of_given || head.as_of == app.as_of);
+    if !same {
+        return None;
+    }
+    watch.note(&format!(
+        "going on from the last epoch of the run of {} that did not end",
+        head.as_of
+    ));
+    app.as_of = head.as_of;
+    Some(bytes)
+}
+
+/// What the trainer tells, told to the operator and to the disk.
+struct Observer<'a> {
+    watch: &'a mut dyn Watch,
+    checkpoint: Option<(&'a CheckpointFile, &'a Head)>,
+    /// Why the last checkpoint could not be written; training goes on without.
+    failed: Option<String>,
+    epochs: u32,
+}
+
+impl FitObserver for Observer<'_> {
+    fn step(&mut self, done: u64, total: u64) {
+        self.watch.step(done, total);
+    }
+
+    fn epoch(&mut self, row: &EpochRow, checkpoint: &[u8]) {
+        let line = format!(
+            "loss {:.4}  validation {:.4}  accuracy {:.1} %  lr {:.0e}  {:.1} s",
+            row.train_loss,
+            row.validation_loss,
+            row.validation_accuracy * 100.0,
+            row.lr,
+            row.seconds,
+        );
+        self.watch.epoch(u64::from(row.epoch), u64::from(self.epochs), &line);
+        let Some((file, head)) = self.checkpoint else { return };
+        if let Err(error) = file.write(head, checkpoint)
+            && self.failed.is_none()
+        {
+            let why = format!("{error:#}");
+            self.watch.warn(&format!("{why}; a run that is killed will start from the beginning"));
+            self.failed = Some(why);
+        }
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.watch.stopped().is_some()
+    }
+}
+
+fn fit(
+    folds: &Folds,
+    line: &LineConfig,
+    settings: &Settings,
+    resume: Option<&[u8]>,
+    observer: &mut Observer<'_>,
+) -> anyhow::Result<Fit> {
+    train::fit(folds, &line.model, &settings.fit, resume, observer).map_err(|error| {
+        let fault = match &error {
+            FitError::Stopped => {
+                scheduled::stopped(observer.watch.stopped().unwrap_or(Stop::Terminate))
+            }
+            FitError::NoDevice(_) => Fault::config(&error).hint("use --device cpu, or auto"),
+            FitError::Diverged { .. } => Fault::new(Exit::Refused, &error)
+                .hint("lower weekly.lr, or look at the candles of this range"),
+            FitError::Config(_) | FitError::Weights(_) => Fault::config(&error),
+        };
+        anyhow::Error::from(fault).context("cannot train the model")
+    })
+}
+
+/// Everything that publishing needs.
+struct Work<'a> {
+    app: &'a App,
+    name: &'a LineName,
+    line: &'a LineConfig,
+    set: &'static FeatureSet,
+    settings: &'a Settings,
+    locked: &'a LockedLine,
+    run: &'a Run,
+    gathered: &'a Gathered,
+    folds: &'a Folds,
+    fit: &'a Fit,
+    training_s: f64,
+    began: Instant,
+}
+
+/// A trained model with its calibration: ready to answer.
+fn predictor(
+    line: &LineConfig,
+    set: &'static FeatureSet,
+    folds: &Folds,
+    fit: &Fit,
+) -> anyhow::Result<Predictor> {
+    let mut spec = ModelSpec {
+        feature_set: set.name.to_owned(),
+        features: set.features.iter().map(|feature| feature.name.to_owned()).collect(),
+        lookback: line.lookback,
+        scaler: folds.scaler.clone(),
+        classes: folds.classes.clone(),
+        label: line.label,
+        horizon_minutes: line
+            .timeframes
+            .iter()
+            .map(|timeframe| (timeframe.name().to_owned(), timeframe.horizon().num_minutes()))
+            .collect(),
+        temperature: 1.0,
+        architecture: line.model.clone(),
+    };
+    let raw = Predictor::new(spec.clone(), &fit.weights).map_err(Fault::integrity)?;
+    let logits = raw.logits(&folds.windows, &folds.validation.rows());
+    let Temperature(temperature) =
+        calibrate(&logits, &folds.validation.classes(), folds.classes.len());
+    spec.temperature = temperature;
+    Ok(Predictor::new(spec, &fit.weights).map_err(Fault::integrity)?)
+}
+
+/// Measures the model, writes its files, registers it.
+fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
+    let Work { app, name, line, set, settings, locked, run, gathered, folds, fit, .. } = *work;
+    let predictor = predictor(line, set, folds, fit)?;
+    let assessment = assess::assess(&gathered.material, folds, line, &|rows| {
+        predictor.probabilities(&folds.windows, rows)
+    })?;
+    let mut db = app.db("train-weekly")?;
+    let newest = db.versions(Some(name))?.into_iter().max_by_key(|row| row.version);
+    let recipe = recipe(line);
+    let new_recipe =
+        newest.is_some_and(|row| row.metrics.get("recipe").is_some_and(|old| *old != recipe));
+    let version = locked.next_version(&mut db, new_recipe)?;
+    drop(db);
+    let metrics = metrics(&assessment, recipe);
+    let mut files = VersionFiles::new();
+    files.insert(artifact::MODEL, fit.weights.clone())?;
+    files.insert(artifact::METRICS, pretty(&metrics)?)?;
+    files.insert(artifact::HISTORY, history_csv(&fit.history))?;
+    files.insert(artifact::REFERENCE, pretty(&reference(work)?)?)?;
+    files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
+    files.insert(artifact::TORCHSCRIPT, torchscript(app, &predictor)?)?;
+    files.insert(artifact::REPORT, report_page(work, version, &assessment))?;
+    let description = description(work, predictor.spec())?;
+    let figures = figures(work, &assessment);
+    let trial = Trial {
+        track: if new_recipe { Track::Change } else { Track::Refresh },
+        scored_from: assessment.test.from,
+        scored_until: assessment.test.to,
+        n_samples: assessment.test.n as u64,
+        n_days: assessment.test.n_days as u64,
+        metrics: metrics["test"].clone(),
+    };
+    let candidate = Candidate {
+        version,
+        parent: None,
+        seen_until: assessment.seen_until.at(),
+        files,
+        description,
+        record: Record { metrics: metrics.clone(), gate: None, figures, trial: Some(trial) },
+    };
+    locked.publish(&|| app.db("train-weekly"), run, candidate)?;
+    let mut report = WeeklyReport::without_version(name, app.as_of, "staging");
+    report.directory = Some(locked.dir().version_path(&version));
+    report.version = Some(version);
+    report.samples = samples(folds);
+    report.test = metrics["test"].clone();
+    report.baselines = metrics["baselines"].clone();
+    report.assessment = Some(assessment);
+    report.epochs = Some((fit.history.len() as u32, fit.best_epoch));
+    report.seconds =
+        Some(Seconds { total: work.began.elapsed().as_secs_f64(), training: work.training_s });
+    let _ = settings;
+    Ok(report)
+}
+
+fn samples(folds: &Folds) -> Samples {
+    Samples {
+        train: folds.train.0.len(),
+        validation: folds.validation.len(),
+        test: folds.test.len(),
+    }
+}
+
+/// What makes a model of another kind, and its version a new major.
+fn recipe(line: &LineConfig) -> Value {
+    json!({"features": line.features, "lookback": line.lookback, "label": line.label, "model": line.model})
+}
+
+fn metrics(assessment: &Assessment, recipe: Value) -> Value {
+    let mut value = json!(assessment);
+    // The trades of the model belong to its figures; those of the rule stand beside it.
+    value["recipe"] = recipe;
+    value
+}
+
+fn pretty(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn history_csv(history: &[EpochRow]) -> Vec<u8> {
+    let mut text = String::from(
+        "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,lr,seconds\n",
+    );
+    for row in history {
+        text.push_str(&format!(
+            "{},{},{},{},{},{},{:.3}\n",
+            row.epoch,
+            row.train_loss,
+            row.train_accuracy,
+            row.validation_loss,
+            row.validation_accuracy,
+            row.lr,
+            row.seconds,
+        ));
+    }
+    text.into_bytes()
+}
+
+/// What the features looked like over the rows that training windows cover.
+fn reference(work: &Work<'_>) -> anyhow::Result<Reference> {
+    let Work { set, gathered, folds, line, .. } = *work;
+    let material = &gathered.material;
+    let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
+    let mut covered = vec![false; n_rows];
+    for sample in &folds.train.0.samples {
+        let last = sample.row as usize;
+        covered[last + 1 - line.lookback..=last].fill(true);
+    }
+    let names: Vec<&str> = set.features.iter().map(|feature| feature.name).collect();
+    let columns: Vec<Vec<f64>> = (0..names.len())
+        .map(|feature| {
+            let values =
+                material.features.iter().flat_map(|features| features.columns[feature].iter());
+            values.zip(&covered).filter(|(_, covered)| **covered).map(|(value, _)| *value).collect()
+        })
+        .collect();
+    Reference::of(&names, &columns).ok_or_else(|| Fault::input("the training part is empty").into())
+}
+
+/// A few windows of the test part, spread over it.
+fn probe_rows(folds: &Folds) -> Vec<u32> {
+    let rows = folds.test.rows();
+    let step = rows.len().div_ceil(8).max(1);
+    rows.into_iter().step_by(step).collect()
+}
+
+/// LibTorch writes to a path only: a private file, read back, so that our own writer makes the version's.
+fn torchscript(app: &App, predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
+    let folder = app.home.join("data").join("checkpoints");
+    std::fs::create_dir_all(&folder).map_err(Fault::resource)?;
+    let path = folder.join(format!("torchscript-{}.pt", std::process::id()));
+    let bytes = predictor
+        .export_torchscript(&path)
+        .map_err(|error| Fault::resource(error).into())
+        .and_then(|()| {
+            std::fs::read(&path).map_err(|error| anyhow::Error::from(Fault::resource(error)))
+        });
+    let _ = std::fs::remove_file(&path);
+    bytes
+}
+
+/// What `metadata.json` says beyond its head: all that is needed to use the model without aifx.
+fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, Value>> {
+    let Work { app, line, settings, gathered, folds, .. } = *work;
+    let (from, _) = folds.train.0.window().unwrap_or_default();
+    let value = json!({
+        "model": spec,
+        "pairs": line.pairs,
+        "timeframes": line.timeframes,
+        "data": {
+            "from": instant(from),
+            "until": app.as_of,
+            "extended_to_days": gathered.extended_to_days,
+            "sha256": folds.sha256,
+            "samples": samples(folds),
+            "purged": folds.purged,
+        },
+        "fit": settings.fit,
+        "config_sha256": app.config_sha256,
+        "libtorch": LIBTORCH,
+    });
+    match value {
+        Value::Object(map) => Ok(map),
+        _ => unreachable!("an object was written"),
+    }
+}
+
+fn figures(work: &Work<'_>, assessment: &Assessment) -> TrainingFigures {
+    let Work { app, folds, fit, training_s, .. } = *work;
+    let count = |n: usize| i64::try_from(n).ok();
+    TrainingFigures {
+        data_from: folds.train.0.window().map(|(from, _)| instant(from)),
+        data_until: Some(app.as_of),
+        n_train: count(folds.train.0.len()),
+        n_validation: count(folds.validation.len()),
+        n_test: count(folds.test.len()),
+        n_epochs: i32::try_from(fit.history.len()).ok(),
+        train_loss: Some(assessment.train.log_loss),
+        validation_loss: Some(assessment.validation.log_loss),
+        test_loss: Some(assessment.test.log_loss),
+        train_accuracy: Some(assessment.train.accuracy),
+        validation_accuracy: Some(assessment.validation.accuracy),
+        test_accuracy: Some(assessment.test.accuracy),
+        backtest: Some(json!(assessment.backtests)),
+        training_s: Some(training_s),
+    }
+}
+
+/// Everything but the record and the publication: for `--dry-run`, which trains nothing, and for the check with
+/// shuffled labels, which trains and says what that scored.
+fn check(
+    app: &App,
+    name: &LineName,
+    line: &LineConfig,
+    set: &'static FeatureSet,
+    settings: &Settings,
+    request: &Request,
+    watch: &mut dyn Watch,
+) -> anyhow::Result<WeeklyReport> {
+    let gathered = gather(app, line, set, settings, watch)?;
+    let mut folds = gathered.fold(line, settings).map_err(Fault::input)?;
+    let status = if request.dry_run { "planned" } else { "checked" };
+    let mut report = WeeklyReport::without_version(name, app.as_of, status);
+    report.samples = samples(&folds);
+    if request.dry_run {
+        report.reason = Some("--dry-run: nothing was trained or written".into());
+        return Ok(report);
+    }
+    folds.train.shuffle_labels(settings.fit.seed);
+    let mut observer =
+        Observer { watch, checkpoint: None, failed: None, epochs: settings.fit.epochs };
+    let fit = fit(&folds, line, settings, None, &mut observer)?;
+    let predictor = predictor(line, set, &folds, &fit)?;
+    let assessment = assess::assess(&gathered.material, &folds, line, &|rows| {
+        predictor.probabilities(&folds.windows, rows)
+    })?;
+    let metrics = metrics(&assessment, Value::Null);
+    report.reason =
+        Some("trained on shuffled labels: a check of honesty, nothing was published".into());
+    report.test = metrics["test"].clone();
+    report.baselines = metrics["baselines"].clone();
+    report.assessment = Some(assessment);
+    Ok(report)
+}
+
+fn report_page(work: &Work<'_>, version: Version, assessment: &Assessment) -> String {
+    let _ = (work, version, assessment);
+    String::new()
+}
