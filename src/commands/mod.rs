@@ -12,6 +12,9 @@ pub mod entry;
 mod exit_codes;
 mod models;
 mod promote;
+mod simulate;
+mod train_weekly;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -126,6 +129,8 @@ pub enum Plain {
     Models(models::ModelsArgs),
     /// Check environment, database, artifacts and links
     Doctor(doctor::DoctorArgs),
+    /// Fill the database with a made-up market
+    Simulate(simulate::SimulateArgs),
     /// Show the configuration
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
@@ -135,6 +140,8 @@ pub enum Plain {
 /// Commands that load or train a model.
 #[derive(Debug, Subcommand)]
 pub enum Model {
+    /// Train a new model from scratch and publish it in staging
+    TrainWeekly(train_weekly::TrainWeeklyArgs),
     /// Make a version the production model of its line
     Promote(promote::PromoteArgs),
 }
@@ -176,6 +183,7 @@ impl Plain {
             Plain::Db(args) => db::run(args, setup, ui),
             Plain::Models(args) => models::run(args, setup, ui),
             Plain::Doctor(args) => doctor::run(args, setup, ui),
+            Plain::Simulate(args) => simulate::run(args, setup, ui),
             Plain::Config(args) => config::run(args, setup, ui),
             Plain::Completions(args) => completions::run(args, ui),
             Plain::ExitCodes => exit_codes::run(ui),
@@ -190,6 +198,7 @@ impl Model {
     /// Whatever stopped it.
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
+            Model::TrainWeekly(args) => train_weekly::run(args, setup, ui),
             Model::Promote(args) => promote::run(args, setup, ui, &loading::probe),
         }
     }

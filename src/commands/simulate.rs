@@ -17,7 +17,9 @@ use crate::{
 /// --edge says, and prints how often the best possible prediction would be right, so that a trained model can be held
 /// against it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: aifx simulate --candles 4000 --seed 1 --edge 1 --end 2025-10-19T00:00:00Z")]
+#[command(
+    after_help = "Example: aifx simulate --candles 4000 --seed 1 --edge 1 --end 2025-10-19T00:00:00Z"
+)]
 pub struct SimulateArgs {
     /// Pairs [default: those of the line]
     #[arg(long, value_delimiter = ',')]
@@ -58,14 +60,28 @@ impl Report for SimulateReport {
             self.from.format("%F %H:%MZ"),
             self.to.format("%F %H:%MZ"),
         ));
-        page.field("written", format!("{} new, {} replaced, {} as they were", self.inserted, self.updated, self.unchanged));
+        page.field(
+            "written",
+            format!(
+                "{} new, {} replaced, {} as they were",
+                self.inserted, self.updated, self.unchanged
+            ),
+        );
         page.field("seed, edge", format!("{}, {}", self.seed, self.edge));
         if let Some(bayes) = self.bayes {
             let percent = |share: f64| format!("{:.1} %", share * 100.0);
-            page.field("best direction", format!("{} right (guessing: 50 %)", percent(bayes.direction)));
+            page.field(
+                "best direction",
+                format!("{} right (guessing: 50 %)", percent(bayes.direction)),
+            );
             page.field(
                 "best label",
-                format!("{} right ({}; always the majority class: {})", percent(bayes.label), self.label.name(), percent(bayes.label_majority)),
+                format!(
+                    "{} right ({}; always the majority class: {})",
+                    percent(bayes.label),
+                    self.label.name(),
+                    percent(bayes.label_majority)
+                ),
             );
         }
     }

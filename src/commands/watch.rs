@@ -28,7 +28,8 @@ impl TerminalWatch {
             let exit = if number == libc::SIGINT { 130 } else { 143 };
             // In this order: the first signal arms the second. Without a handler the default ends the process, which
             // is safe too, only not as tidy.
-            let _ = signal_hook::flag::register_conditional_shutdown(number, exit, Arc::clone(&armed));
+            let _ =
+                signal_hook::flag::register_conditional_shutdown(number, exit, Arc::clone(&armed));
             let _ = signal_hook::flag::register(number, armed);
             let _ = signal_hook::flag::register_usize(number, Arc::clone(&signal), value);
         }

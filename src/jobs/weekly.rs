@@ -17,13 +17,14 @@ use super::{
     Stop, Watch,
     assess::{self, Assessment},
     checkpoint::{CheckpointFile, Head},
+    loading,
     material::{self, Material},
     scheduled::{self, Ended, Job, Start},
 };
 use crate::{
     artifact::{self, VersionFiles},
     config::{App, LineConfig},
-    dataset::{self, Dataset, DatasetConfig, DatasetError, Folds, SplitConfig},
+    dataset::{self, Dataset, DatasetConfig, DatasetError, Dropped, Folds, SplitConfig},
     db::{
         model_versions::Record,
         training_log::{Figures as TrainingFigures, TrainingType},
@@ -204,7 +205,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     let head = Head { period: period.to_string(), as_of: app.as_of, settings_sha256 };
     scheduled::on_record(&app, &job, &locked, |run| {
         let gathered = gather(&app, line, set, &settings, watch)?;
-        let folds = match gathered.fold(line, &settings) {
+        let (folds, dropped) = match gathered.fold(line, &settings) {
             Ok(folds) => folds,
             Err(error @ DatasetError::TooFew { .. }) => {
                 let mut report = WeeklyReport::without_version(name, app.as_of, "skipped");
@@ -232,6 +233,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             run,
             gathered: &gathered,
             folds: &folds,
+            dropped,
             fit: &fit,
             training_s,
             began,
@@ -250,11 +252,15 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn fold(&self, line: &LineConfig, settings: &Settings) -> Result<Folds, DatasetError> {
+    fn fold(
+        &self,
+        line: &LineConfig,
+        settings: &Settings,
+    ) -> Result<(Folds, Dropped), DatasetError> {
         let inputs = self.material.inputs();
         let dataset = self.dataset(&inputs, line)?;
         let split = SplitConfig { shares: settings.line.weekly.split, min_part: MIN_PART };
-        dataset.split(&split, line.label.class_names())
+        Ok((dataset.split(&split, line.label.class_names())?, dataset.dropped()))
     }
 
     fn dataset<'a>(
@@ -430,6 +436,7 @@ struct Work<'a> {
     run: &'a Run,
     gathered: &'a Gathered,
     folds: &'a Folds,
+    dropped: Dropped,
     fit: &'a Fit,
     training_s: f64,
     began: Instant,
@@ -613,8 +620,8 @@ fn torchscript(app: &App, predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
 fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, Value>> {
     let Work { app, line, settings, gathered, folds, .. } = *work;
     let (from, _) = folds.train.0.window().unwrap_or_default();
-    let value = json!({
-        "model": spec,
+    let mut fields = loading::description(spec)?;
+    let more = json!({
         "pairs": line.pairs,
         "timeframes": line.timeframes,
         "data": {
@@ -624,15 +631,18 @@ fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, 
             "sha256": folds.sha256,
             "samples": samples(folds),
             "purged": folds.purged,
+            "dropped": work.dropped,
+            "gaps": gathered.material.gaps().len(),
         },
+        "seed": settings.fit.seed,
         "fit": settings.fit,
         "config_sha256": app.config_sha256,
         "libtorch": LIBTORCH,
     });
-    match value {
-        Value::Object(map) => Ok(map),
-        _ => unreachable!("an object was written"),
+    if let Value::Object(more) = more {
+        fields.extend(more);
     }
+    Ok(fields)
 }
 
 fn figures(work: &Work<'_>, assessment: &Assessment) -> TrainingFigures {
@@ -668,7 +678,7 @@ fn check(
     watch: &mut dyn Watch,
 ) -> anyhow::Result<WeeklyReport> {
     let gathered = gather(app, line, set, settings, watch)?;
-    let mut folds = gathered.fold(line, settings).map_err(Fault::input)?;
+    let (mut folds, _) = gathered.fold(line, settings).map_err(Fault::input)?;
     let status = if request.dry_run { "planned" } else { "checked" };
     let mut report = WeeklyReport::without_version(name, app.as_of, status);
     report.samples = samples(&folds);
