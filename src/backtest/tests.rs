@@ -1,3 +1,5 @@
+//! Backtests by hand, by property, and against plain Python.
+
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 

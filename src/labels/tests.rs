@@ -1,3 +1,5 @@
+//! Labels by hand, by property, and against numpy and pandas.
+
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use proptest::prelude::*;
 
