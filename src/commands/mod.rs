@@ -10,6 +10,8 @@ mod db;
 mod doctor;
 pub mod entry;
 mod exit_codes;
+mod init;
+mod label;
 mod models;
 mod promote;
 mod simulate;
@@ -129,6 +131,10 @@ pub enum Plain {
     Models(models::ModelsArgs),
     /// Check environment, database, artifacts and links
     Doctor(doctor::DoctorArgs),
+    /// Make a folder a home
+    Init(init::InitArgs),
+    /// Label candles by what the market did next, and show the class balance
+    Label(label::LabelArgs),
     /// Fill the database with a made-up market
     Simulate(simulate::SimulateArgs),
     /// Show the configuration
@@ -159,8 +165,13 @@ impl Setup<'_> {
     /// # Errors
     /// See [`App::load`].
     pub fn app(&self, ui: &mut Ui) -> anyhow::Result<App> {
+        self.app_at(self.globals.home.clone(), ui)
+    }
+
+    /// The same for a home that the command names itself.
+    fn app_at(&self, home: Option<PathBuf>, ui: &mut Ui) -> anyhow::Result<App> {
         let flags = Flags {
-            home: self.globals.home.clone(),
+            home,
             as_of: self.globals.as_of,
             as_known: self.globals.as_known,
             force: self.globals.force,
@@ -183,6 +194,8 @@ impl Plain {
             Plain::Db(args) => db::run(args, setup, ui),
             Plain::Models(args) => models::run(args, setup, ui),
             Plain::Doctor(args) => doctor::run(args, setup, ui),
+            Plain::Init(args) => init::run(args, setup, ui),
+            Plain::Label(args) => label::run(args, setup, ui),
             Plain::Simulate(args) => simulate::run(args, setup, ui),
             Plain::Config(args) => config::run(args, setup, ui),
             Plain::Completions(args) => completions::run(args, ui),

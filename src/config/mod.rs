@@ -254,6 +254,12 @@ pub struct Setting {
     pub from: String,
 }
 
+/// The home that the environment names, before any configuration is read.
+#[allow(clippy::disallowed_methods, reason = "config is the room that reads the environment")]
+pub fn home_variable() -> Option<PathBuf> {
+    std::env::var_os("AIFX_HOME").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// Whether the environment asks for output without colour (<https://no-color.org>).
 #[allow(clippy::disallowed_methods, reason = "config is the room that reads the environment")]
 pub fn no_color() -> bool {

@@ -6,6 +6,8 @@
 pub mod assess;
 mod checkpoint;
 pub mod doctor;
+pub mod init;
+pub mod label;
 pub mod loading;
 mod material;
 pub mod models;

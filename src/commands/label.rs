@@ -1,0 +1,72 @@
+//! `aifx label`: the class balance of the training label.
+
+use super::Setup;
+use crate::{
+    fault::Exit,
+    jobs::label::{self, LabelReport, Request},
+    labels::LabelRule,
+    lineage::LineName,
+    ui::{Page, Report, Tone, Ui},
+};
+
+/// Label candles by what the market did next, and show the class balance
+///
+/// A label whose horizon the data has not reached is pending. One class above 90 % is how a model learns to answer
+/// nothing else.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: aifx label --rule fixed:0.005 --days 30")]
+pub struct LabelArgs {
+    /// Line, where there are several
+    #[arg(long)]
+    line: Option<LineName>,
+    /// fixed:0.005, volatility:1, triple-barrier:0.005:0.005 or quartile [default: the line's]
+    #[arg(long)]
+    rule: Option<LabelRule>,
+    /// Days of candles to look at [default: weekly.days]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: Option<u32>,
+}
+
+impl Report for LabelReport {
+    const SCHEMA: &'static str = "aifx.label/1";
+
+    fn write(&self, page: &mut Page) {
+        page.line(format!("{}: label {} over the last {} days", self.line, self.rule, self.days));
+        page.field("settled", self.settled.to_string());
+        page.field("pending", self.pending.to_string());
+        let names: Vec<&str> = self.counts.keys().map(String::as_str).collect();
+        let row = |name: &str, counts: &[usize]| {
+            let n: usize = counts.iter().sum();
+            let share = |count: &usize| {
+                format!("{count} ({:.1} %)", 100.0 * *count as f64 / n.max(1) as f64)
+            };
+            std::iter::once(name.to_owned()).chain(counts.iter().map(share)).collect::<Vec<_>>()
+        };
+        let mut rows: Vec<_> = self.series.iter().map(|(name, counts)| row(name, counts)).collect();
+        let total: Vec<usize> =
+            self.counts.values().map(|count| count.as_u64().unwrap_or(0) as usize).collect();
+        rows.push(row("all", &total));
+        let mut header = vec!["series"];
+        header.extend(&names);
+        let right: Vec<usize> = (1..header.len()).collect();
+        page.gap();
+        page.table(&header, &right, &rows);
+        if let Some((class, share)) = &self.collapsed {
+            page.gap();
+            page.toned(
+                Tone::Warn,
+                format!(
+                    "warning: {:.1} % of the labels are {class}: a model learns to answer nothing else from that; \
+                     take a smaller threshold or the volatility rule",
+                    share * 100.0
+                ),
+            );
+        }
+    }
+}
+
+pub(super) fn run(args: &LabelArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let app = setup.app(ui)?;
+    let request = Request { line: args.line.clone(), rule: args.rule, days: args.days };
+    ui.show(&label::run(&app, &request)?)
+}
