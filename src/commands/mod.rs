@@ -10,6 +10,7 @@ mod db;
 mod doctor;
 pub mod entry;
 mod exit_codes;
+mod export;
 mod init;
 mod label;
 mod models;
@@ -133,6 +134,8 @@ pub enum Plain {
     Doctor(doctor::DoctorArgs),
     /// Make a folder a home
     Init(init::InitArgs),
+    /// Write candles, features and labels to CSV and Parquet
+    Export(export::ExportArgs),
     /// Label candles by what the market did next, and show the class balance
     Label(label::LabelArgs),
     /// Fill the database with a made-up market
@@ -195,6 +198,7 @@ impl Plain {
             Plain::Models(args) => models::run(args, setup, ui),
             Plain::Doctor(args) => doctor::run(args, setup, ui),
             Plain::Init(args) => init::run(args, setup, ui),
+            Plain::Export(args) => export::run(args, setup, ui),
             Plain::Label(args) => label::run(args, setup, ui),
             Plain::Simulate(args) => simulate::run(args, setup, ui),
             Plain::Config(args) => config::run(args, setup, ui),

@@ -2,6 +2,7 @@
 
 mod connect;
 pub mod events;
+pub mod export;
 mod failed;
 pub mod health;
 pub mod market_data;

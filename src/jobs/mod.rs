@@ -6,6 +6,7 @@
 pub mod assess;
 mod checkpoint;
 pub mod doctor;
+pub mod export;
 pub mod init;
 pub mod label;
 pub mod loading;
