@@ -4,6 +4,7 @@
 //! runs the plain ones itself and never links LibTorch; the others it hands to `aifx-model`. [`entry`] is what both
 //! binaries do first and last. Not here: what the commands do (`jobs`).
 
+mod backtest;
 mod completions;
 mod config;
 mod db;
@@ -16,6 +17,7 @@ mod label;
 mod models;
 mod promote;
 mod simulate;
+mod status;
 mod train_weekly;
 mod watch;
 
@@ -130,6 +132,8 @@ pub enum Plain {
     Db(db::DbArgs),
     /// List, show, compare and verify versions
     Models(models::ModelsArgs),
+    /// Show the production model, the last runs and the data
+    Status(status::StatusArgs),
     /// Check environment, database, artifacts and links
     Doctor(doctor::DoctorArgs),
     /// Make a folder a home
@@ -151,6 +155,8 @@ pub enum Plain {
 pub enum Model {
     /// Train a new model from scratch and publish it in staging
     TrainWeekly(train_weekly::TrainWeeklyArgs),
+    /// Trade the signals of a version or a baseline over any range
+    Backtest(backtest::BacktestArgs),
     /// Make a version the production model of its line
     Promote(promote::PromoteArgs),
 }
@@ -196,6 +202,7 @@ impl Plain {
         match self {
             Plain::Db(args) => db::run(args, setup, ui),
             Plain::Models(args) => models::run(args, setup, ui),
+            Plain::Status(args) => status::run(args, setup, ui),
             Plain::Doctor(args) => doctor::run(args, setup, ui),
             Plain::Init(args) => init::run(args, setup, ui),
             Plain::Export(args) => export::run(args, setup, ui),
@@ -216,6 +223,7 @@ impl Model {
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
             Model::TrainWeekly(args) => train_weekly::run(args, setup, ui),
+            Model::Backtest(args) => backtest::run(args, setup, ui),
             Model::Promote(args) => promote::run(args, setup, ui, &loading::probe),
         }
     }

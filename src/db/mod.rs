@@ -1,5 +1,6 @@
 //! The truth: PostgreSQL. The only room with SQL: one file per table, one for the connection.
 
+mod alerts;
 mod connect;
 pub mod events;
 pub mod export;

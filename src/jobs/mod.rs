@@ -4,6 +4,7 @@
 //! Not here: how a report reads (`commands`), and anything that could be a function of values alone (CORE).
 
 pub mod assess;
+pub mod backtest;
 mod checkpoint;
 pub mod doctor;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod models;
 pub mod promote;
 mod scheduled;
 pub mod simulate;
+pub mod status;
 pub mod weekly;
 
 /// What a long job tells its caller while it works.

@@ -1,0 +1,102 @@
+//! `aifx backtest`: a version or a baseline over any range, after costs.
+
+use chrono::{DateTime, Utc};
+
+use super::Setup;
+use crate::{
+    fault::Exit,
+    jobs::backtest::{self, BacktestReport, Contestant, Request},
+    lineage::LineName,
+    ui::{Page, Report, Tone, Ui},
+};
+
+/// Trade the signals of a version, or of a baseline, over any range
+///
+/// A signal at a candle's close enters at the next open plus half the spread and slippage; one position a pair and
+/// timeframe; exit at stop-loss, take-profit or the horizon.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: aifx backtest v1.0 --start 2018-10-01T00:00:00Z --end 2018-12-01T00:00:00Z"
+)]
+pub struct BacktestArgs {
+    /// A version, `majority` or `indicator`
+    contestant: Contestant,
+    /// Line, where there are several
+    #[arg(long)]
+    line: Option<LineName>,
+    /// Candles that open at or after this instant [default: weekly.days before the end]
+    #[arg(long, value_parser = super::parse_instant)]
+    start: Option<DateTime<Utc>>,
+    /// Candles that open before this instant [default: --as-of, or now]
+    #[arg(long, value_parser = super::parse_instant)]
+    end: Option<DateTime<Utc>>,
+    /// Close at this loss, as a share of the entry price, such as 0.005
+    #[arg(long)]
+    stop_loss: Option<f64>,
+    /// Close at this profit, as a share of the entry price
+    #[arg(long)]
+    take_profit: Option<f64>,
+}
+
+impl Report for BacktestReport {
+    const SCHEMA: &'static str = "aifx.backtest/1";
+
+    fn write(&self, page: &mut Page) {
+        let (start, end) = (self.start.format("%F %H:%MZ"), self.end.format("%F %H:%MZ"));
+        page.line(format!("{} of {}, {start} to {end}", self.contestant, self.line));
+        if !self.out_of_sample {
+            let seen = self
+                .seen_until
+                .map_or_else(String::new, |seen| seen.format("%F %H:%MZ").to_string());
+            page.toned(
+                Tone::Warn,
+                format!("  the version has seen this range up to {seen}: these figures flatter it"),
+            );
+        }
+        let figures = &self.figures;
+        let percent = |value: Option<f64>| {
+            value.map_or("n/a".to_owned(), |value| format!("{:.2} %", value * 100.0))
+        };
+        let number =
+            |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.2}"));
+        page.field(
+            "candles",
+            format!(
+                "{} of {} series, {} days",
+                figures.n_candles, figures.n_series, figures.n_days
+            ),
+        );
+        page.field(
+            "trades",
+            format!(
+                "{} closed, {} still open, {} signals",
+                figures.n_trades, figures.n_open, figures.n_signals
+            ),
+        );
+        page.field("win rate", percent(figures.win_rate));
+        page.field("return a trade", percent(figures.avg_pnl));
+        page.field("return", percent(figures.roi));
+        page.field("profit factor", number(figures.profit_factor));
+        let sharpe = match (figures.sharpe, figures.sharpe_se) {
+            (Some(sharpe), Some(se)) => format!("{sharpe:.2} ± {se:.2} (standard error)"),
+            _ => "n/a (under 20 days, or no variation)".to_owned(),
+        };
+        page.field("Sharpe", sharpe);
+        page.field("drawdown", percent(figures.max_drawdown));
+        page.field("exposure", percent(figures.exposure));
+        page.field("signals a day", number(figures.signals_per_day));
+    }
+}
+
+pub(super) fn run(args: &BacktestArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let app = setup.app(ui)?;
+    let request = Request {
+        line: args.line.clone(),
+        contestant: args.contestant,
+        start: args.start,
+        end: args.end,
+        stop_loss: args.stop_loss,
+        take_profit: args.take_profit,
+    };
+    ui.show(&backtest::run(&app, &request)?)
+}

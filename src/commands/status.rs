@@ -1,0 +1,81 @@
+//! `aifx status`: one screen.
+
+use super::Setup;
+use crate::{
+    fault::Exit,
+    jobs::status::{self, StatusReport},
+    ui::{Page, Report, Tone, Ui},
+};
+
+/// Show the production model and its age, the last runs, and how fresh the data is
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: aifx status --json")]
+pub struct StatusArgs {}
+
+fn age(hours: f64) -> String {
+    if hours.abs() < 48.0 { format!("{hours:.0} h") } else { format!("{:.0} d", hours / 24.0) }
+}
+
+impl Report for StatusReport {
+    const SCHEMA: &'static str = "aifx.status/1";
+
+    fn write(&self, page: &mut Page) {
+        for line in &self.lines {
+            match (line.production, line.age_hours) {
+                (Some(version), Some(hours)) => page.toned(
+                    Tone::Good,
+                    format!(
+                        "{}: {version} is production, its data ended {} ago",
+                        line.line,
+                        age(hours)
+                    ),
+                ),
+                (Some(version), None) => {
+                    page.toned(Tone::Good, format!("{}: {version} is production", line.line))
+                }
+                (None, _) => {
+                    page.toned(Tone::Warn, format!("{}: no production version", line.line))
+                }
+            }
+            if !line.staging.is_empty() {
+                let names: Vec<String> = line.staging.iter().map(ToString::to_string).collect();
+                page.field("staging", names.join(", "));
+            }
+            for run in &line.runs {
+                let what = run.version.map(|version| format!(" {version}")).unwrap_or_default();
+                let why = run.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                let at = run.as_of.format("%F %H:%MZ");
+                page.field(&run.job, format!("{}{what}, {at}{why}", run.status.name()));
+            }
+        }
+        page.gap();
+        let rows: Vec<Vec<String>> = self
+            .data
+            .iter()
+            .map(|series| {
+                vec![
+                    series.pair.clone(),
+                    series.timeframe.clone(),
+                    series.n_candles.to_string(),
+                    series.first.format("%F %H:%M").to_string(),
+                    series.last.format("%F %H:%M").to_string(),
+                    age(series.age_hours),
+                ]
+            })
+            .collect();
+        if rows.is_empty() {
+            page.line("no candles yet: aifx import FILE, or aifx simulate");
+        } else {
+            page.table(&["pair", "timeframe", "candles", "first", "last", "age"], &[2, 5], &rows);
+        }
+        if self.open_alerts > 0 {
+            page.gap();
+            page.toned(Tone::Warn, format!("{} open alerts", self.open_alerts));
+        }
+    }
+}
+
+pub(super) fn run(_args: &StatusArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let app = setup.app(ui)?;
+    ui.show(&status::run(&app)?)
+}

@@ -1,0 +1,113 @@
+//! `status`: the production model and its age, the last runs, how fresh the data is.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    config::App,
+    db::market_data::Coverage,
+    lineage::{LineName, Status, Version},
+};
+
+/// One screen. `aifx.status/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusReport {
+    /// The instant that was taken for now.
+    pub as_of: DateTime<Utc>,
+    /// Each line of the configuration.
+    pub lines: Vec<LineStatus>,
+    /// What the table of candles holds.
+    pub data: Vec<SeriesStatus>,
+    /// Alerts that nobody has closed.
+    pub open_alerts: i64,
+}
+
+/// A line.
+#[derive(Debug, Clone, Serialize)]
+pub struct LineStatus {
+    /// Its name.
+    pub line: LineName,
+    /// The version that answers.
+    pub production: Option<Version>,
+    /// Hours since that version's data ended.
+    pub age_hours: Option<f64>,
+    /// Versions in staging, newest first.
+    pub staging: Vec<Version>,
+    /// The newest run of each job.
+    pub runs: Vec<RunStatus>,
+}
+
+/// A run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunStatus {
+    /// What ran.
+    pub job: String,
+    /// How it ended.
+    pub status: crate::db::training_log::RunStatus,
+    /// Its period.
+    pub period: Option<String>,
+    /// The instant that it took for now.
+    pub as_of: DateTime<Utc>,
+    /// What it made.
+    pub version: Option<Version>,
+    /// Why it did not.
+    pub why: Option<String>,
+}
+
+/// A series of candles.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeriesStatus {
+    /// The pair.
+    pub pair: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// Candles.
+    pub n_candles: i64,
+    /// Opening of the first.
+    pub first: DateTime<Utc>,
+    /// Opening of the last.
+    pub last: DateTime<Utc>,
+    /// Hours from the last opening to now.
+    pub age_hours: f64,
+}
+
+/// Gathers it.
+///
+/// # Errors
+/// When the database fails.
+pub fn run(app: &App) -> anyhow::Result<StatusReport> {
+    let mut db = app.db("status")?;
+    let hours = |at: DateTime<Utc>| (app.as_of - at).num_minutes() as f64 / 60.0;
+    let mut lines = Vec::new();
+    for name in app.config.lines.keys() {
+        let versions = db.versions(Some(name))?;
+        let production = versions.iter().find(|row| row.status == Status::Production);
+        let mut staging: Vec<Version> = versions
+            .iter()
+            .filter(|row| row.status == Status::Staging)
+            .map(|row| row.version)
+            .collect();
+        staging.sort_unstable_by(|a, b| b.cmp(a));
+        let runs = db.last_runs(name)?.into_iter().map(|run| RunStatus {
+            job: run.job,
+            status: run.status,
+            period: run.period_key,
+            as_of: run.as_of,
+            version: run.version,
+            why: run.error.or(run.reason),
+        });
+        lines.push(LineStatus {
+            line: name.clone(),
+            production: production.map(|row| row.version),
+            age_hours: production.and_then(|row| row.seen_until).map(hours),
+            staging,
+            runs: runs.collect(),
+        });
+    }
+    let data =
+        db.coverage()?.into_iter().map(|Coverage { pair, timeframe, n_candles, first, last }| {
+            SeriesStatus { pair, timeframe, n_candles, first, last, age_hours: hours(last) }
+        });
+    let data = data.collect();
+    Ok(StatusReport { as_of: app.as_of, lines, data, open_alerts: db.open_alerts()? })
+}
