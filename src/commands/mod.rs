@@ -69,7 +69,7 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "INSTANT", value_parser = parse_instant)]
     pub as_of: Option<DateTime<Utc>>,
     /// With --as-of: also leave out what became known later (corrected candles)
-    #[arg(long, global = true, requires = "as_of")]
+    #[arg(long, global = true)]
     pub as_known: bool,
     /// Print one JSON document on stdout
     #[arg(long, global = true)]

@@ -7,4 +7,5 @@ mod cli;
 mod faults;
 mod house;
 mod registry;
+mod spine;
 mod support;

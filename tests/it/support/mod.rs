@@ -49,6 +49,12 @@ impl Home {
         self.dir.path()
     }
 
+    /// Writes a file of the home.
+    #[allow(clippy::disallowed_methods, reason = "tests make the files that they read")]
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path().join(name), content).expect("written");
+    }
+
     /// The binary with these arguments, ready to be changed or run.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aifx"));
