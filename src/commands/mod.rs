@@ -12,6 +12,7 @@ mod doctor;
 pub mod entry;
 mod exit_codes;
 mod export;
+mod import;
 mod init;
 mod label;
 mod models;
@@ -130,6 +131,8 @@ pub enum Plain {
     ExitCodes,
     /// Run a home's own PostgreSQL, and bring the schema up to date
     Db(db::DbArgs),
+    /// Import candles from vendors' files
+    Import(import::ImportArgs),
     /// List, show, compare and verify versions
     Models(models::ModelsArgs),
     /// Show the production model, the last runs and the data
@@ -201,6 +204,7 @@ impl Plain {
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
             Plain::Db(args) => db::run(args, setup, ui),
+            Plain::Import(args) => import::run(args, setup, ui),
             Plain::Models(args) => models::run(args, setup, ui),
             Plain::Status(args) => status::run(args, setup, ui),
             Plain::Doctor(args) => doctor::run(args, setup, ui),

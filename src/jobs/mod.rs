@@ -8,6 +8,7 @@ pub mod backtest;
 mod checkpoint;
 pub mod doctor;
 pub mod export;
+pub mod import;
 pub mod init;
 pub mod label;
 pub mod loading;

@@ -6,6 +6,7 @@
 mod cli;
 mod faults;
 mod house;
+mod import;
 mod registry;
 mod spine;
 mod support;

@@ -1,0 +1,164 @@
+//! The originals of each vendor as they are written, and small files that break.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::fault;
+
+fn options() -> ReadOptions {
+    ReadOptions {
+        pair: None,
+        timeframe: None,
+        tz: None,
+        on_bad_row: OnBadRow::Fail,
+        as_of: "2026-11-01T00:00:00Z".parse().expect("an instant"),
+    }
+}
+
+/// A file of the real candles, or `None` with a message: users do not have them.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+fn original(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/fx").join(name);
+    if !path.exists() {
+        eprintln!("skipped: no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn refusal(error: &anyhow::Error) -> (u8, String) {
+    (fault::find(error).expect("a fault").exit().code(), format!("{error:#}"))
+}
+
+fn at(us: Micros) -> String {
+    instant(us).format("%FT%TZ").to_string()
+}
+
+/// `read` of a file with this name and content.
+#[allow(clippy::disallowed_methods, reason = "a test arranges its file")]
+fn read_text(name: &str, text: &[u8], options: &ReadOptions) -> anyhow::Result<FileCandles> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).expect("written");
+    read(&path, options)
+}
+
+#[test]
+fn every_original_gives_the_right_rows_at_the_right_instants() {
+    // Pair, timeframe, format, rows read, candles, first and last instant, open and close of the first candle.
+    for (name, says) in [
+        (
+            "EURUSD_1h.csv",
+            "EUR/USD 1h aifx 24633 24633 2015-01-01T22:00:00Z 2018-12-31T21:00:00Z 1.21002 1.21009",
+        ),
+        (
+            "EURUSD_1m.csv.gz",
+            "EUR/USD 1min aifx 122734 122734 2018-09-02T21:00:00Z 2018-12-31T21:59:00Z 1.1595 1.15951",
+        ),
+        (
+            "NZDUSD_1d.csv",
+            "NZD/USD 1d aifx 1884 1884 2012-12-04T00:00:00Z 2018-12-31T00:00:00Z 0.82128 0.82448",
+        ),
+        (
+            "raw/histdata_DAT_ASCII_EURUSD_M1_2018_head.csv",
+            "EUR/USD 1min histdata 1500 1500 2018-01-01T22:00:00Z 2018-01-02T23:03:00Z 1.20037 1.201",
+        ),
+        (
+            "raw/metatrader4_EURUSD60_head.csv",
+            "EUR/USD 1h metatrader4 1000 1000 2010-10-07T13:00:00Z 2010-12-06T13:00:00Z 1.39672 1.39708",
+        ),
+        (
+            "raw/metatrader5_points_USDJPYh1_head.csv",
+            "USD/JPY 1h metatrader5 1000 1000 2012-11-16T12:00:00Z 2013-01-17T21:00:00Z 81.121 81.201",
+        ),
+        (
+            "raw/dukascopy_EURUSD_1H_ASK_head.csv",
+            "EUR/USD 1h dukascopy 1000 1000 2017-01-01T22:00:00Z 2017-02-28T13:00:00Z 1.05236 1.05227",
+        ),
+        (
+            "raw/lean_oanda_minute_eurusd_20140505_quote.zip",
+            "EUR/USD 1min lean 1350 1350 2014-05-05T00:00:00Z 2014-05-05T23:59:00Z 1.3871 1.38711",
+        ),
+        (
+            "raw/lean_fxcm_minute_eurusd_20140505_quote.zip",
+            "EUR/USD 1min lean 1410 1410 2014-05-05T00:00:00Z 2014-05-05T23:59:00Z 1.38756 1.38755",
+        ),
+        (
+            "raw/lean_fxcm_daily_eurusd.zip",
+            "EUR/USD 1d lean 3487 3487 2007-03-30T00:00:00Z 2018-07-04T00:00:00Z 1.33141 1.33581",
+        ),
+        (
+            "raw/fxcm_gbpusd-m1-bid-2012_head.csv",
+            "GBP/USD 1min fxcm 1000 1000 2012-02-01T00:00:00Z 2012-02-01T16:42:00Z 1.57597 1.57576",
+        ),
+        (
+            "raw/fxcm_gbpusd-m1-ask-2012_head.csv",
+            "GBP/USD 1min fxcm 1000 1000 2012-02-01T00:00:00Z 2012-02-01T16:42:00Z 1.57608 1.57585",
+        ),
+        (
+            "raw/yfinance_merged_CHFJPY_1h_slice.csv",
+            "CHF/JPY 1h yahoo 901 647 2026-04-13T05:00:00Z 2026-05-28T22:00:00Z 201.6439971923828 201.59500122070313",
+        ),
+    ] {
+        let Some(path) = original(name) else { continue };
+        let file = read(&path, &options()).unwrap_or_else(|error| panic!("{error:#}"));
+        assert_eq!(summary(&file), says, "{name}");
+        assert_eq!(file.n_read, file.columns.len() as u64 + file.n_duplicates, "{name}");
+    }
+}
+
+/// A file's candles in a line.
+fn summary(file: &FileCandles) -> String {
+    let FileCandles { pair, timeframe, format, columns, n_read, .. } = file;
+    let opens = &columns.open_at_us;
+    let (first, last) = (at(opens[0]), at(opens[opens.len() - 1]));
+    let (open, close) = (columns.open[0], columns.close[0]);
+    format!("{pair} {timeframe} {format} {n_read} {} {first} {last} {open} {close}", opens.len())
+}
+
+#[test]
+fn originals_that_are_not_candles_are_refused_with_a_sentence() {
+    let options = ReadOptions { pair: "EUR/USD".parse().ok(), ..options() };
+    for (name, why) in [
+        ("raw/truefx_usdjpy-ticks_head.csv", "holds ticks (single quotes), not candles"),
+        ("raw/ecb_eurofxref-hist_tail.csv", "holds one rate for each time, not candles"),
+    ] {
+        let Some(path) = original(name) else { continue };
+        let (exit, message) = refusal(&read(&path, &options).expect_err(name));
+        assert_eq!(exit, 4);
+        assert!(message.contains(why) && message.starts_with("cannot import"), "{message}");
+    }
+}
+
+#[test]
+fn the_clock_of_naive_times_is_the_one_asked_for() {
+    let Some(path) = original("raw/lean_fxcm_minute_eurusd_20140505_quote.zip") else { return };
+    let tz = Some("UTC-5".parse().expect("a zone"));
+    let file = read(&path, &ReadOptions { tz, ..options() }).expect("candles");
+    assert_eq!(at(file.columns.open_at_us[0]), "2014-05-05T05:00:00Z");
+    assert_eq!(file.notes, ["of bid and ask the bid was taken"]);
+}
+
+#[test]
+fn a_bad_row_fails_the_file_or_is_left_out_and_named() {
+    let text = b"timestamp,open,high,low,close,volume\n2024-01-02T10:00:00Z,1.1,1.2,1.0,1.15,1\n\
+                 2024-01-02T11:00:00Z,1.1,1.05,1.0,1.0,1\n2024-01-02T12:00:00Z,1.1,1.2,1.0,1.15,-1\n\
+                 2024-01-02T13:00:00Z,1.1,1.2,1.0,1.15\n2024-01-02T14:00:00Z,1.1,1.2,1.0,x,1\n";
+    let error = read_text("EURUSD_1h.csv", text, &options()).expect_err("bad rows");
+    assert!(format!("{error:#}").ends_with("EURUSD_1h.csv: line 3: high 1.05 is below open 1.1"));
+    let hint = fault::find(&error).and_then(fault::Fault::hint_text).expect("a hint");
+    assert!(hint.ends_with("leave such rows out (4 in this file)"), "{hint}");
+    let skip = ReadOptions { on_bad_row: OnBadRow::Skip, ..options() };
+    let file = read_text("EURUSD_1h.csv", text, &skip).expect("one candle");
+    assert_eq!((file.columns.len(), file.n_read, file.n_refused), (1, 5, 4));
+    let reasons: Vec<_> = file.refused.iter().map(|r| (r.line, r.reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            (3, "high 1.05 is below open 1.1"),
+            (4, "volume -1 is not a number of at least 0"),
+            (5, "5 of 6 fields: the row is cut off"),
+            (6, "column 5: close \"x\" is not a number"),
+        ]
+    );
+}
