@@ -1,0 +1,235 @@
+//! Golden values: those worked out in the sources, and scipy, statsmodels and arch (tests/golden/stats_scipy.py).
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+fn close(value: f64, expected: f64, tolerance: f64) {
+    assert!((value - expected).abs() <= tolerance, "{value} is not {expected}");
+}
+
+/// The generator behind the golden vectors: x ← (1103515245 x + 12345) mod 2³¹, less one half.
+fn generated(seed: u64, n: usize) -> Vec<f64> {
+    let mut x = seed;
+    std::iter::repeat_with(|| {
+        x = (1_103_515_245 * x + 12_345) % (1 << 31);
+        x as f64 / f64::from(1u32 << 31) - 0.5
+    })
+    .take(n)
+    .collect()
+}
+
+fn of(n_hits: u64, n: u64) -> Proportion {
+    Proportion { n_hits, n }
+}
+
+#[test]
+fn proportions_are_compared_as_newcombe_does() {
+    let two = TwoProportions { first: of(330, 600), second: of(300, 600) };
+    close(two.z().unwrap(), 1.734220, 5e-7);
+    close(two.p().unwrap(), 0.082879, 5e-7);
+    let (low, high) = two.newcombe(0.95).unwrap();
+    close(low, -0.006484, 5e-7);
+    close(high, 0.106035, 5e-7);
+    assert_eq!(TwoProportions { first: of(0, 10), second: of(0, 10) }.z(), None);
+    assert_eq!(TwoProportions { first: of(0, 0), second: of(1, 2) }.newcombe(0.95), None);
+    // None of ten and all of ten stay within what a share can be.
+    close(of(0, 10).wilson(0.95).unwrap().0, 0.0, 1e-15);
+    close(of(10, 10).wilson(0.95).unwrap().1, 1.0, 1e-15);
+}
+
+#[test]
+fn welch_is_that_of_the_worked_example() {
+    let first = [1.2, 0.8, 1.5, 0.3, 0.9, 1.1];
+    let test = TTest::welch(&first, &[0.2, 0.5, 0.1, 0.9]).unwrap();
+    close(test.t().unwrap(), 2.210066, 5e-7);
+    close(test.df, 7.189287, 5e-7);
+    close(test.p_two_sided(), 0.061794, 5e-7);
+    close(test.p_above(), 0.061794 / 2.0, 5e-7);
+    assert_eq!(TTest::welch(&first, &[0.1]), None);
+    assert_eq!(TTest::welch(&[1.0, 1.0], &[2.0, 2.0]), None);
+}
+
+#[test]
+fn without_spread_an_effect_is_what_it_is() {
+    let same = TTest::one_sample(&[0.0; 6], 0.0).unwrap();
+    assert_eq!((same.t(), same.p_two_sided(), same.p_above()), (None, 1.0, 1.0));
+    let certain = TTest::one_sample(&[0.25; 6], 0.0).unwrap();
+    assert_eq!((certain.p_two_sided(), certain.interval(0.95)), (0.0, (0.25, 0.25)));
+    assert_eq!(TTest::one_sample(&[1.0], 0.0), None);
+    assert_eq!(TTest::one_sample(&[1.0, f64::NAN], 0.0), None);
+}
+
+/// The paper's example: 2.5 a year over five years of days, one hundred trials.
+#[test]
+fn the_deflated_sharpe_ratio_is_that_of_the_paper() {
+    let moments =
+        ReturnMoments { n: 1250, sharpe: 2.5 / 250f64.sqrt(), skewness: -3.0, kurtosis: 10.0 };
+    close(expected_maximum(100.0), 2.530603, 5e-7);
+    let benchmark = deflated_benchmark(0.5 / 250.0, 100.0);
+    close(benchmark, 0.113172, 5e-7);
+    close(benchmark * 250f64.sqrt(), 1.789406, 5e-7);
+    close(probabilistic_sharpe(&moments, benchmark).unwrap(), 0.900397, 5e-7);
+    for (n_trials, expected) in [(1.0, 0.0), (10.0, 1.574598), (52.0, 2.291293), (417.0, 2.997533)]
+    {
+        close(expected_maximum(n_trials), expected, 5e-7);
+    }
+    close(effective_trials(100, 0.0), 100.0, 1e-12);
+    close(effective_trials(100, 1.0), 1.0, 1e-12);
+    // The record is as long as it takes: at that length, the probability is the confidence.
+    let needed = min_track_record(&moments, benchmark, 0.05).unwrap();
+    let there = ReturnMoments { n: needed.round() as usize, ..moments };
+    close(probabilistic_sharpe(&there, benchmark).unwrap(), 0.95, 1e-4);
+    assert_eq!(min_track_record(&moments, 0.2, 0.05), None);
+    assert_eq!(ReturnMoments::of(&[0.01; 30]), None);
+}
+
+#[test]
+fn overfitting_is_that_of_the_worked_example() {
+    let figure = overfitting(&generated(12345, 64 * 5), 5, 8).unwrap();
+    assert_eq!(figure.n_splits, 70);
+    close(figure.pbo, 66.0 / 70.0, 1e-12);
+    close(figure.p_loss, 0.914286, 5e-7);
+    // One version that is better every day is never overfitted.
+    let better: Vec<f64> = generated(7, 64 * 5)
+        .iter()
+        .enumerate()
+        .map(|(i, x)| if i % 5 == 2 { x + 2.0 } else { *x })
+        .collect();
+    let figure = overfitting(&better, 5, 8).unwrap();
+    assert_eq!((figure.pbo, figure.p_loss), (0.0, 0.0));
+    for (n_versions, n_blocks) in [(1, 8), (5, 7), (5, 0), (5, 18), (5, 64), (7, 8)] {
+        assert_eq!(overfitting(&better, n_versions, n_blocks), None);
+    }
+}
+
+#[test]
+fn the_interval_of_the_bootstrap_covers_as_often_as_it_says() {
+    // 200 samples of 60 independent values around 0: a 95 % interval misses about 10 of them.
+    let n_missed = (0..200)
+        .filter(|&seed| {
+            let values = generated(1 + 7919 * seed, 60);
+            let bootstrap = StationaryBootstrap { mean_block: 1.0, n_resamples: 400, seed };
+            let found = bootstrap.mean(&values).unwrap();
+            found.low > 0.0 || found.high < 0.0
+        })
+        .count();
+    assert!((3..=22).contains(&n_missed), "{n_missed} of 200 missed");
+}
+
+#[test]
+fn the_bootstrap_repeats_by_seed_and_keeps_blocks_together() {
+    let bootstrap = StationaryBootstrap { mean_block: 10.0, n_resamples: 200, seed: 1 };
+    let values = generated(3, 100);
+    assert_eq!(bootstrap.mean(&values), bootstrap.mean(&values));
+    let other = StationaryBootstrap { seed: 2, ..bootstrap };
+    assert_ne!(bootstrap.mean(&values), other.mean(&values));
+    let mut n_steps = 0;
+    bootstrap.resample(100, |indices| {
+        n_steps += indices.windows(2).filter(|pair| (pair[0] + 1) % 100 == pair[1]).count();
+        0.0
+    });
+    // Nine steps of ten go on, and a jump lands on the next one in 1 of 100.
+    close(n_steps as f64 / (200.0 * 99.0), 0.9 + 0.1 / 100.0, 0.01);
+    assert_eq!(bootstrap.mean(&[]), None);
+    assert_eq!(bootstrap.interval(5, |_| f64::NAN), None);
+}
+
+#[test]
+fn what_has_no_value_has_none() {
+    assert_eq!(mean(&[]), None);
+    assert_eq!(sample_sd(&[1.0]), None);
+    assert_eq!(quartiles(&mut []), None);
+    assert_eq!(quartiles(&mut [1.0, f64::NAN]), None);
+    assert_eq!(quantile_sorted(&[], 0.5), None);
+    assert_eq!(block_length(&[1.0; 100]), None);
+    assert_eq!(lo_eta(&[1.0; 100], 252, 5), None);
+    assert_eq!(days_needed(&[0.0, 0.0], 0.05, 0.8), None);
+    close(Discordant { n_first: 0, n_second: 0 }.p_exact(), 1.0, 1e-12);
+}
+
+/// Rows of tests/golden/stats.csv: a name, its arguments, the expected value.
+#[test]
+fn values_are_those_of_scipy_statsmodels_and_arch() {
+    let mut reader =
+        csv::Reader::from_reader(include_str!("../../tests/golden/stats.csv").as_bytes());
+    let mut n_checked = 0;
+    for row in reader.deserialize() {
+        let (name, arguments, expected): (String, String, f64) = row.unwrap();
+        let a: Vec<f64> = arguments.split(' ').map(|text| text.parse().unwrap()).collect();
+        let values = || generated(a[0] as u64, a[1] as usize);
+        let count = |i: usize| a[i] as u64;
+        let moving = || moving_sum(&values(), a[2] as usize);
+        let value = match name.as_str() {
+            "normal_cdf" => normal_cdf(a[0]),
+            "normal_quantile" => normal_quantile(a[0]),
+            "quartile" => quartiles(&mut values()).unwrap()[a[2] as usize],
+            "t" => TTest::one_sample(&values(), a[2]).unwrap().t().unwrap(),
+            "t_p" => TTest::one_sample(&values(), a[2]).unwrap().p_two_sided(),
+            "t_p_above" => TTest::one_sample(&values(), a[2]).unwrap().p_above(),
+            "t_low" => TTest::one_sample(&values(), 0.0).unwrap().interval(a[2]).0,
+            "t_high" => TTest::one_sample(&values(), 0.0).unwrap().interval(a[2]).1,
+            "welch_p" => {
+                TTest::welch(&values(), &generated(count(2), a[3] as usize)).unwrap().p_two_sided()
+            }
+            "welch_low" => {
+                let second = generated(count(2), a[3] as usize);
+                TTest::welch(&values(), &second).unwrap().interval(0.95).0
+            }
+            "mcnemar" => Discordant { n_first: count(0), n_second: count(1) }.p_exact(),
+            "wilson_low" => of(count(0), count(1)).wilson(a[2]).unwrap().0,
+            "wilson_high" => of(count(0), count(1)).wilson(a[2]).unwrap().1,
+            "newcombe_low" | "newcombe_high" => {
+                let first = of(count(0), count(1));
+                let second = of(count(2), count(3));
+                let (low, high) = TwoProportions { first, second }.newcombe(0.95).unwrap();
+                if name == "newcombe_low" { low } else { high }
+            }
+            "two_proportions_p" => {
+                let first = of(count(0), count(1));
+                TwoProportions { first, second: of(count(2), count(3)) }.p().unwrap()
+            }
+            "block_length" => block_length(&moving()).unwrap(),
+            "skewness" => ReturnMoments::of(&moving()).unwrap().skewness,
+            "kurtosis" => ReturnMoments::of(&moving()).unwrap().kurtosis,
+            "lo_eta" => lo_eta(&moving(), a[3] as usize, a[4] as usize).unwrap(),
+            _ => panic!("{name} is no golden value"),
+        };
+        let tolerance = 1e-9 * expected.abs().max(1.0);
+        assert!((value - expected).abs() <= tolerance, "{name}({arguments}): {value}, {expected}");
+        n_checked += 1;
+    }
+    assert!(n_checked > 60, "{n_checked}");
+}
+
+/// Sums over `n` values each: what overlapping labels look like.
+fn moving_sum(values: &[f64], n: usize) -> Vec<f64> {
+    values.windows(n).map(|window| window.iter().sum()).collect()
+}
+
+proptest! {
+    #[test]
+    fn quartiles_are_those_of_sorted_values(values in vec(-3i32..3, 1..60)) {
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let found = quartiles(&mut values.clone()).unwrap();
+        for (found, q) in found.into_iter().zip([0.25, 0.5, 0.75]) {
+            prop_assert!((found - quantile_sorted(&sorted, q).unwrap()).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn an_interval_holds_its_share_and_lies_within_bounds(n in 1u64..500, share in 0.0..1.0f64) {
+        let n_hits = (share * n as f64).round() as u64;
+        let p = of(n_hits, n).share().unwrap();
+        let (low, high) = of(n_hits, n).wilson(0.95).unwrap();
+        prop_assert!((0.0..=p + 1e-12).contains(&low) && (p - 1e-12..=1.0).contains(&high));
+    }
+
+    #[test]
+    fn the_expected_maximum_grows_with_the_trials(n in 1u32..2000) {
+        let n = f64::from(n);
+        prop_assert!(expected_maximum(n + 1.0) >= expected_maximum(n));
+    }
+}
