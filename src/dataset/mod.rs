@@ -1,14 +1,14 @@
 //! Samples, windows, the scaler, and folds cut by time with a purge.
 //!
-//! [`build`] finds the samples of all series in order of decision; [`Dataset::split`] cuts them into [`Folds`].
+//! [`build`] finds the samples of all series in order of decision; [`Dataset::split`] cuts them into [`Folds`], and
+//! [`Dataset::around`] takes test blocks out of the middle.
 //! Invariant: no label span of a training sample reaches into a later part; a scaler comes from a training part only.
 //! Not here: features and labels themselves, tensors (LEARNING).
 
+mod scaler;
 mod split;
 #[cfg(test)]
 mod tests;
-
-use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,8 @@ use crate::{
     market::{Candles, Micros, calendar, instant},
 };
 
-pub use split::{Purged, Scaler, SplitConfig};
+pub use scaler::{Scaler, ScalerError};
+pub use split::{Embargo, Purged, SplitConfig};
 
 /// One series that samples come from. All three cover the same candles.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +79,10 @@ pub struct Part {
     pub samples: Vec<Sample>,
 }
 
-/// The part that may be learned from: the only one that a scaler can be fitted on.
+/// The part that may be learned from: the only one that a scaler can be fitted on. Only a cut makes one, so that what
+/// is in it was purged; it reads as a [`Part`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrainPart(pub Part);
+pub struct TrainPart(Part);
 
 /// What `train::fit` learns from.
 #[derive(Debug, Clone)]
@@ -114,6 +116,13 @@ pub struct Dropped {
     pub unlabelled: usize,
 }
 
+impl Dropped {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.warm_up + self.gap + self.unlabelled
+    }
+}
+
 /// Samples of all series, in order of decision, before any cut.
 #[derive(Debug, Clone)]
 pub struct Dataset<'a> {
@@ -121,6 +130,8 @@ pub struct Dataset<'a> {
     /// First row of each series in the windows of all.
     offsets: Vec<usize>,
     config: DatasetConfig,
+    /// No label has a class yet: the rule takes its edges from the training part.
+    is_open: bool,
     samples: Vec<Sample>,
     dropped: Dropped,
     n_gaps: usize,
@@ -151,7 +162,9 @@ pub enum DatasetError {
     /// Too few samples for three parts.
     #[error(
         "{n_samples} samples are too few: training, validation and test got {n_train}, {n_validation} and {n_test} \
-         after {n_purged} were purged at the cuts, and each needs at least {needed}"
+         after {n_purged} were purged at the cuts, and each needs at least {needed}; of {n_candles} candles in range \
+         {} had too little history for a window of {lookback}, {} a gap in it, and {} no label (yet)",
+        dropped.warm_up, dropped.gap, dropped.unlabelled
     )]
     TooFew {
         /// Before the cuts.
@@ -166,14 +179,26 @@ pub enum DatasetError {
         n_purged: usize,
         /// Wanted in each.
         needed: usize,
+        /// In the wanted range.
+        n_candles: usize,
+        /// Candles in one window.
+        lookback: usize,
+        /// Candles of the range that made no sample.
+        dropped: Dropped,
     },
     /// Only one class in the training part.
-    #[error("all {n_samples} training labels are {class}: there is nothing to tell apart")]
+    #[error(
+        "all {n_samples} training labels are {class}: there is nothing to tell apart (the largest move within a \
+         horizon was {:.3} %)",
+        largest_move * 100.0
+    )]
     OneClass {
         /// The class.
         class: String,
         /// Training samples.
         n_samples: usize,
+        /// Of the training part: the largest forward return, either way, as a share of the entry.
+        largest_move: f64,
     },
 }
 
@@ -213,7 +238,21 @@ impl Part {
     }
 }
 
+impl std::ops::Deref for TrainPart {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        &self.0
+    }
+}
+
 impl TrainPart {
+    /// A training part that no cut made, for tests of what learns from one.
+    #[cfg(test)]
+    pub(crate) fn of_test(part: Part) -> TrainPart {
+        TrainPart(part)
+    }
+
     /// Deals the labels anew among the samples: whatever is learned from them then is chance.
     pub fn shuffle_labels(&mut self, seed: u64) {
         use rand::{SeedableRng, seq::SliceRandom};
@@ -247,9 +286,11 @@ pub fn build<'a>(
     let mut n_rows = 0usize;
     for input in series {
         let n = input.candles.len();
+        let labels = input.labels;
         let fits = input.features.set == first.features.set
+            && input.features.columns.len() == first.features.set.features.len()
             && input.features.columns.iter().all(|column| column.len() == n)
-            && input.labels.class.len() == n;
+            && [labels.class.len(), labels.forward_return.len(), labels.until_us.len()] == [n; 3];
         if !fits {
             return Err(DatasetError::Shape("candles, features and labels differ in length"));
         }
@@ -259,18 +300,23 @@ pub fn build<'a>(
     if u32::try_from(n_rows).is_err() {
         return Err(DatasetError::TooLarge { n_rows });
     }
+    // A quantile rule leaves every class open until the split knows the training part.
+    let is_open = series.iter().all(|s| s.labels.class.iter().all(|&class| class == NO_CLASS));
     let mut dataset = Dataset {
         series: series.to_vec(),
         offsets,
         config: config.clone(),
+        is_open,
         samples: Vec::new(),
         dropped: Dropped::default(),
         n_gaps: 0,
     };
     for index in 0..series.len() {
-        dataset.find_samples(index)?;
+        dataset.check_finite(index)?;
+        dataset.find_samples(index);
     }
-    dataset.samples.sort_unstable_by_key(|sample| (sample.decided_at_us, sample.series));
+    // Stable, and so in order of series where pairs decide at one instant; each series is a sorted run already.
+    dataset.samples.sort_by_key(|sample| sample.decided_at_us);
     Ok(dataset)
 }
 
@@ -290,83 +336,126 @@ impl Dataset<'_> {
         self.n_gaps
     }
 
-    fn find_samples(&mut self, index: usize) -> Result<(), DatasetError> {
-        let SeriesInput { candles, features, labels } = self.series[index];
-        let lookback = self.config.lookback;
-        let open_at_us = candles.open_at_us();
-        let gap_rows: HashSet<usize> = calendar::gaps(candles.timeframe(), open_at_us)
-            .into_iter()
-            .map(|gap| gap.row)
-            .collect();
-        self.n_gaps += gap_rows.len();
-        // The first row after the last gap, or where features begin: a window may not reach before it.
-        let complete_from = features.first_complete_row();
-        let mut unbroken_from = 0;
-        // A quantile rule leaves every class open until the split knows the training part.
-        let is_open = labels.class.iter().all(|class| *class == NO_CLASS);
-        for (row, &opened) in open_at_us.iter().enumerate() {
-            if gap_rows.contains(&row) {
-                unbroken_from = row;
-            }
-            let decided_at_us = candles.timeframe().close_at(opened);
-            let wanted = self.config.from_us.is_none_or(|from| decided_at_us >= from)
-                && self.config.until_us.is_none_or(|until| decided_at_us < until);
-            if !wanted {
-                continue;
-            }
-            let settled = labels.class[row] != NO_CLASS
-                || (is_open && labels.forward_return[row].is_finite());
-            if row + 1 < complete_from + lookback {
-                self.dropped.warm_up += 1;
-            } else if row + 1 < unbroken_from + lookback {
-                self.dropped.gap += 1;
-            } else if !settled {
-                self.dropped.unlabelled += 1;
-            } else {
-                self.samples.push(Sample {
-                    row: u32::try_from(self.offsets[index] + row).expect("checked against u32"),
-                    series: u32::try_from(index).expect("fewer series than rows"),
-                    class: labels.class[row],
-                    window_from_us: open_at_us[row + 1 - lookback],
-                    decided_at_us,
-                    label_until_us: labels.until_us[row],
-                });
-            }
-        }
+    /// Candles of all series.
+    fn n_rows(&self) -> usize {
+        self.series.iter().map(|input| input.candles.len()).sum()
+    }
+
+    /// The first row from which on all features are defined must begin a matrix without holes.
+    fn check_finite(&self, index: usize) -> Result<(), DatasetError> {
+        let SeriesInput { candles, features, .. } = self.series[index];
+        let from = features.first_complete_row();
         for (feature, column) in features.set.features.iter().zip(&features.columns) {
-            let from = complete_from.min(column.len());
             if let Some(at) = column[from..].iter().position(|value| !value.is_finite()) {
                 return Err(DatasetError::NotFinite {
                     feature: feature.name,
                     value: column[from + at],
-                    at: instant(open_at_us[from + at]),
+                    at: instant(candles.open_at_us()[from + at]),
                 });
             }
         }
         Ok(())
     }
 
-    /// SHA-256 over all that decides what is learned: series, instants, feature bits, samples and their classes.
-    fn sha256(&self, samples: &[Sample]) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update(format!("{:?}", self.config));
+    fn find_samples(&mut self, index: usize) {
+        let SeriesInput { candles, features, labels } = self.series[index];
+        let DatasetConfig { lookback, from_us, until_us } = self.config;
+        let timeframe = candles.timeframe();
+        let open_at_us = candles.open_at_us();
+        let gaps = calendar::gaps(timeframe, open_at_us);
+        self.n_gaps += gaps.len();
+        let mut gap_rows = gaps.iter().map(|gap| gap.row).peekable();
+        let row_at = |at_us| open_at_us.partition_point(|&open| timeframe.close_at(open) < at_us);
+        let (first, end) = (from_us.map_or(0, row_at), until_us.map_or(open_at_us.len(), row_at));
+        // The first row after the last gap, or where features begin: a window may not reach before it.
+        let complete_from = features.first_complete_row();
+        let mut unbroken_from = 0;
+        for row in first..end {
+            while let Some(gap_row) = gap_rows.next_if(|&gap_row| gap_row <= row) {
+                unbroken_from = gap_row;
+            }
+            let class = labels.class[row];
+            let is_settled =
+                class != NO_CLASS || (self.is_open && labels.forward_return[row].is_finite());
+            if row + 1 < complete_from + lookback {
+                self.dropped.warm_up += 1;
+            } else if row + 1 < unbroken_from + lookback {
+                self.dropped.gap += 1;
+            } else if !is_settled {
+                self.dropped.unlabelled += 1;
+            } else {
+                self.samples.push(Sample {
+                    row: u32::try_from(self.offsets[index] + row).expect("checked against u32"),
+                    series: u32::try_from(index).expect("fewer series than rows"),
+                    class,
+                    window_from_us: open_at_us[row + 1 - lookback],
+                    decided_at_us: timeframe.close_at(open_at_us[row]),
+                    label_until_us: labels.until_us[row],
+                });
+            }
+        }
+    }
+
+    /// SHA-256 over all that decides what is learned: series, instants, feature bits, and the samples of each part with
+    /// their classes and spans. Rows before a feature is defined are left out: no window holds them.
+    fn sha256(&self, classes: &[&str], parts: [&Part; 3]) -> String {
+        let mut content = Content::default();
+        content.text("aifx.dataset/1");
+        content.number(self.config.lookback as u64);
         for input in &self.series {
-            hasher.update(input.candles.pair().to_string());
-            hasher.update(input.candles.timeframe().name());
-            hasher.update(input.features.set.name);
-            for at_us in input.candles.open_at_us() {
-                hasher.update(at_us.to_le_bytes());
-            }
+            let from = input.features.first_complete_row();
+            content.text(&input.candles.pair().to_string());
+            content.text(input.candles.timeframe().name());
+            content.text(input.features.set.name);
+            content.number((input.candles.len() - from) as u64);
+            input.candles.open_at_us()[from..].iter().for_each(|at| content.number(*at as u64));
             for column in &input.features.columns {
-                for value in column {
-                    hasher.update(value.to_bits().to_le_bytes());
-                }
+                column[from..].iter().for_each(|value| content.number(value.to_bits()));
             }
         }
-        for sample in samples {
-            hasher.update(sample.row.to_le_bytes());
-            hasher.update([sample.class]);
+        classes.iter().for_each(|name| content.text(name));
+        for part in parts {
+            content.number(part.len() as u64);
+            for sample in &part.samples {
+                // Where the row lies is told by series and instant: history before the windows may differ.
+                content.number(u64::from(sample.series) << 8 | u64::from(sample.class));
+                content.number(sample.decided_at_us as u64);
+                content.number(sample.label_until_us as u64);
+            }
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        content.hex()
+    }
+}
+
+/// A hash fed by numbers; they are gathered first, since a call into the hash costs more than eight bytes of it.
+#[derive(Default)]
+struct Content {
+    hasher: Sha256,
+    gathered: Vec<u8>,
+}
+
+impl Content {
+    const GATHER_BYTES: usize = 1 << 16;
+
+    fn number(&mut self, value: u64) {
+        self.gathered.extend_from_slice(&value.to_le_bytes());
+        if self.gathered.len() >= Self::GATHER_BYTES {
+            self.flush();
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.gathered.extend_from_slice(text.as_bytes());
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(&self.gathered);
+        self.gathered.clear();
+    }
+
+    fn hex(mut self) -> String {
+        self.flush();
+        self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

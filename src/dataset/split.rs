@@ -1,15 +1,14 @@
-//! Cutting samples by time: purge, classes of quantile rules, the scaler, the scaled windows.
+//! Cutting samples by time: [`Dataset::split`] into three parts, [`Dataset::around`] test blocks; purge and embargo.
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, DatasetError, Folds, Part, Sample, TrainPart, Windows};
+use super::{Dataset, DatasetError, Folds, Part, Sample, Scaler, TrainPart};
 use crate::{
     labels::{Cuts, NO_CLASS},
     market::Micros,
 };
-
-/// Scaled values are clipped here, in interquartile ranges from the median.
-const CLIP: f64 = 10.0;
 
 /// How samples are cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +17,17 @@ pub struct SplitConfig {
     pub shares: [f64; 3],
     /// Fewer samples than this in any part are too few.
     pub min_part: usize,
+}
+
+/// Whether training samples that follow a test block wait until their windows have left it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Embargo {
+    /// One lookback: a window that still holds a candle of the test block, or of its labels, is left out.
+    #[default]
+    Lookback,
+    /// None. Every report says so.
+    Off,
 }
 
 /// Samples left out at the cuts, by reason.
@@ -29,32 +39,24 @@ pub struct Purged {
     pub window: usize,
 }
 
-/// Robust scaling, fitted on a training part: `clip((x - median) / iqr, ±10)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scaler {
-    /// Median of each feature.
-    pub median: Vec<f64>,
-    /// Interquartile range of each feature; 1 where the feature is constant.
-    pub iqr: Vec<f64>,
+impl Purged {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.label + self.window
+    }
 }
 
 impl Dataset<'_> {
     /// Cuts by time, never between decisions of one instant, and purges what reaches over a cut (López de Prado 2018,
     /// chapter 7): samples before a cut whose label is not settled before it, and samples after it whose window begins
-    /// before it. `classes` names the classes; for a quantile rule their edges are fitted on the training part.
+    /// before it. No training follows a test here, so there is nothing to embargo. `classes` names the classes; for a
+    /// quantile rule their edges are fitted on the training part.
     ///
     /// # Errors
-    /// [`DatasetError::TooFew`] and [`DatasetError::OneClass`].
+    /// [`DatasetError::TooFew`] and [`DatasetError::OneClass`]; [`DatasetError::Shape`] for shares that are none.
     pub fn split(&self, config: &SplitConfig, classes: &[&str]) -> Result<Folds, DatasetError> {
-        let n = self.samples.len();
-        let cut = |share: f64| {
-            let place = ((n as f64) * share).floor() as usize;
-            self.samples
-                .get(place.min(n.saturating_sub(1)))
-                .map_or(Micros::MAX, |s| s.decided_at_us)
-        };
-        let [train_share, validation_share, _] = config.shares;
-        let cuts = [cut(train_share), cut(train_share + validation_share)];
+        self.check_classes(classes)?;
+        let cuts = self.cuts(config)?;
         let mut parts = [Part::default(), Part::default(), Part::default()];
         let mut purged = Purged::default();
         for &sample in &self.samples {
@@ -70,57 +72,125 @@ impl Dataset<'_> {
             }
         }
         let [mut train, mut validation, mut test] = parts;
-        if [&train, &validation, &test].iter().any(|part| part.len() < config.min_part.max(1)) {
+        // Quartiles need four returns to lie between.
+        let needed = config.min_part.max(if self.is_open { 4 } else { 1 });
+        if [&train, &validation, &test].iter().any(|part| part.len() < needed) {
             return Err(DatasetError::TooFew {
-                n_samples: n,
+                n_samples: self.samples.len(),
                 n_train: train.len(),
                 n_validation: validation.len(),
                 n_test: test.len(),
-                n_purged: purged.label + purged.window,
-                needed: config.min_part.max(1),
+                n_purged: purged.total(),
+                needed,
+                n_candles: self.samples.len() + self.dropped.total(),
+                lookback: self.config.lookback,
+                dropped: self.dropped,
             });
         }
         if let Some(cuts) = self.fit_cuts(&train) {
             for part in [&mut train, &mut validation, &mut test] {
-                for sample in &mut part.samples {
-                    sample.class = cuts.class(self.forward_return(sample));
-                }
+                self.assign(part, &cuts);
             }
         }
-        let counts = train.class_counts(classes.len());
-        if counts.iter().filter(|count| **count > 0).count() < 2 {
-            let only = counts.iter().position(|count| *count > 0).unwrap_or(0);
-            return Err(DatasetError::OneClass {
-                class: classes[only].to_owned(),
-                n_samples: train.len(),
-            });
-        }
-        let all: Vec<Sample> =
-            [&train, &validation, &test].iter().flat_map(|part| part.samples.clone()).collect();
+        self.check_classes_differ(&train, classes)?;
         let train = TrainPart(train);
-        let scaler = self.fit_scaler(&train);
+        let scaler = Scaler::fit(&train, self);
         Ok(Folds {
-            windows: self.scale(&scaler),
+            windows: scaler.windows(self),
+            sha256: self.sha256(classes, [&train, &validation, &test]),
             train,
             validation,
             test,
             scaler,
             classes: classes.iter().map(|&name| name.to_owned()).collect(),
             purged,
-            sha256: self.sha256(&all),
         })
     }
-}
 
-impl Dataset<'_> {
-    fn place(&self, sample: &Sample) -> (usize, usize) {
-        let series = sample.series as usize;
-        (series, sample.row as usize - self.offsets[series])
+    /// The samples outside contiguous test blocks that may be trained on (López de Prado 2018, chapters 7 and 12), for
+    /// walk-forward and combinatorial folds. `blocks` are ranges of [`Dataset::samples`], in order and disjoint.
+    ///
+    /// A block spans from its first decision to the last end of *any* of its labels. A sample whose label span (decision
+    /// to end of horizon) meets that is purged; after it, with [`Embargo::Lookback`], so is one whose window begins
+    /// before it ended. In candles, not by the clock: a lookback over a weekend is as long as one within a week.
+    ///
+    /// # Panics
+    /// When a block reaches beyond the samples.
+    pub fn around(&self, blocks: &[Range<usize>], embargo: Embargo) -> (TrainPart, Purged) {
+        let spans: Vec<(Micros, Micros)> = blocks
+            .iter()
+            .filter_map(|block| {
+                let test = &self.samples[block.clone()];
+                let until = test.iter().map(|sample| sample.label_until_us).max()?;
+                Some((test[0].decided_at_us, until))
+            })
+            .collect();
+        let mut train = Part::default();
+        let mut purged = Purged::default();
+        for (index, sample) in self.samples.iter().enumerate() {
+            let meets = |&(from, until): &(Micros, Micros)| {
+                sample.decided_at_us <= until && sample.label_until_us >= from
+            };
+            let looks_into = |&(from, until): &(Micros, Micros)| {
+                sample.decided_at_us > from && sample.window_from_us < until
+            };
+            if blocks.iter().any(|block| block.contains(&index)) {
+                continue;
+            } else if spans.iter().any(meets) {
+                purged.label += 1;
+            } else if embargo == Embargo::Lookback && spans.iter().any(looks_into) {
+                purged.window += 1;
+            } else {
+                train.samples.push(*sample);
+            }
+        }
+        (TrainPart(train), purged)
+    }
+
+    /// The first decisions of validation and of test.
+    fn cuts(&self, config: &SplitConfig) -> Result<[Micros; 2], DatasetError> {
+        let shares = config.shares;
+        let sum: f64 = shares.iter().sum();
+        if shares.iter().any(|share| !share.is_finite() || *share <= 0.0)
+            || (sum - 1.0).abs() > 1e-6
+        {
+            return Err(DatasetError::Shape("the shares of a split are positive and add up to 1"));
+        }
+        let n = self.samples.len();
+        let cut = |share: f64| {
+            let place = ((n as f64) * share).floor() as usize;
+            self.samples.get(place).map_or(Micros::MAX, |sample| sample.decided_at_us)
+        };
+        Ok([cut(shares[0]), cut(shares[0] + shares[1])])
+    }
+
+    fn check_classes(&self, classes: &[&str]) -> Result<(), DatasetError> {
+        let is_named = |sample: &Sample| usize::from(sample.class) < classes.len();
+        if self.is_open && classes.len() != 4 {
+            Err(DatasetError::Shape("no label has a class, and only quartiles come later"))
+        } else if !self.is_open && !self.samples.iter().all(is_named) {
+            Err(DatasetError::Shape("a label has a class without a name"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_classes_differ(&self, train: &Part, classes: &[&str]) -> Result<(), DatasetError> {
+        let counts = train.class_counts(classes.len());
+        let only = counts.iter().position(|count| *count == train.len());
+        only.map_or(Ok(()), |only| {
+            let moves = train.samples.iter().map(|sample| self.forward_return(sample).abs());
+            Err(DatasetError::OneClass {
+                class: classes[only].to_owned(),
+                n_samples: train.len(),
+                largest_move: moves.fold(0.0, f64::max),
+            })
+        })
     }
 
     fn forward_return(&self, sample: &Sample) -> f64 {
-        let (series, row) = self.place(sample);
-        self.series[series].labels.forward_return[row]
+        let series = sample.series as usize;
+        self.series[series].labels.forward_return[sample.row as usize - self.offsets[series]]
     }
 
     /// Quartiles of the training part's forward returns, where the rule left the classes open.
@@ -130,71 +200,9 @@ impl Dataset<'_> {
         Cuts::fit(&returns)
     }
 
-    /// Median and interquartile range of each feature over the rows that training windows cover, each row once.
-    fn fit_scaler(&self, TrainPart(train): &TrainPart) -> Scaler {
-        let mut covered = vec![false; self.n_rows()];
-        for sample in &train.samples {
-            let last = sample.row as usize;
-            covered[last + 1 - self.config.lookback..=last].fill(true);
-        }
-        let n_features = self.series[0].features.columns.len();
-        let mut scaler = Scaler { median: Vec::new(), iqr: Vec::new() };
-        let mut values = Vec::with_capacity(covered.iter().filter(|row| **row).count());
-        for feature in 0..n_features {
-            values.clear();
-            for (input, &offset) in self.series.iter().zip(&self.offsets) {
-                let column = &input.features.columns[feature];
-                let rows = &covered[offset..offset + column.len()];
-                values.extend(column.iter().zip(rows).filter(|(_, row)| **row).map(|(x, _)| *x));
-            }
-            let [low, middle, high] = [0.25, 0.5, 0.75].map(|q| quantile(&mut values, q));
-            let iqr = high - low;
-            scaler.median.push(middle);
-            // A constant feature carries nothing; a range of 1 keeps it at 0 instead of dividing by 0.
-            scaler.iqr.push(if iqr > 0.0 { iqr } else { 1.0 });
-        }
-        scaler
-    }
-
-    fn n_rows(&self) -> usize {
-        self.series.iter().map(|input| input.candles.len()).sum()
-    }
-
-    /// All rows scaled, row-major. Rows before a feature is defined hold 0; no window covers them.
-    fn scale(&self, scaler: &Scaler) -> Windows {
-        let n_features = scaler.median.len();
-        let mut values = vec![0.0f32; self.n_rows() * n_features];
-        for (input, &offset) in self.series.iter().zip(&self.offsets) {
-            let rows = &mut values[offset * n_features..];
-            scaler.apply(&input.features.columns, rows);
-        }
-        Windows { values, n_features, lookback: self.config.lookback }
-    }
-}
-
-impl Scaler {
-    /// Scales columns into `rows` (`[n, features]`, row-major, at least as long as the columns). What is not a number
-    /// (before a feature is defined) becomes 0; windows over such rows are the caller's to refuse.
-    pub fn apply(&self, columns: &[Vec<f64>], rows: &mut [f32]) {
-        let n_features = self.median.len();
-        for (feature, column) in columns.iter().enumerate() {
-            let (median, iqr) = (self.median[feature], self.iqr[feature]);
-            for (row, &value) in column.iter().enumerate() {
-                let scaled = ((value - median) / iqr).clamp(-CLIP, CLIP);
-                rows[row * n_features + feature] =
-                    if scaled.is_nan() { 0.0 } else { scaled as f32 };
-            }
+    fn assign(&self, part: &mut Part, cuts: &Cuts) {
+        for sample in &mut part.samples {
+            sample.class = cuts.class(self.forward_return(sample));
         }
     }
-}
-
-/// Quantile by linear interpolation between order statistics (numpy's default); reorders `values`, which are finite
-/// and not none.
-fn quantile(values: &mut [f64], q: f64) -> f64 {
-    let place = q * (values.len() - 1) as f64;
-    let below = place.floor() as usize;
-    let (_, &mut low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
-    let high = above.iter().copied().fold(f64::INFINITY, f64::min);
-    let share = place - below as f64;
-    if share > 0.0 { low + (high - low) * share } else { low }
 }

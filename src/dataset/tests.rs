@@ -125,7 +125,7 @@ fn a_quantile_rule_gets_its_edges_from_the_training_part_alone() {
     let folds = dataset
         .split(&split_of([0.7, 0.15, 0.15]), &["strong sell", "sell", "buy", "strong buy"])
         .expect("folds");
-    let counts = folds.train.0.class_counts(4);
+    let counts = folds.train.class_counts(4);
     assert!(
         counts.iter().max().expect("four") - counts.iter().min().expect("four") <= 1,
         "{counts:?}"
@@ -145,14 +145,120 @@ fn the_scaler_sees_training_rows_alone_and_a_constant_feature_stays_zero() {
         .expect("samples")
         .split(&split_of([0.7, 0.15, 0.15]), &CLASSES)
         .expect("folds");
-    let last = folds.train.0.samples.last().expect("training").row as usize;
+    let last = folds.train.samples.last().expect("training").row as usize;
     let mut seen: Vec<f64> = first[2..=last].to_vec();
     seen.sort_by(f64::total_cmp);
     let middle = (seen.len() - 1) as f64 / 2.0;
     let median = (seen[middle.floor() as usize] + seen[middle.ceil() as usize]) / 2.0;
-    assert_eq!((folds.scaler.median[0], folds.scaler.iqr[1]), (median, 1.0));
+    assert_eq!((folds.scaler.median()[0], folds.scaler.iqr()[1]), (median, 1.0));
     assert!(folds.windows.values.iter().skip(1).step_by(2).all(|value| *value == 0.0));
     assert!(folds.windows.values.iter().all(|value| value.abs() <= 10.0));
+}
+
+#[test]
+fn a_rule_with_classes_is_never_taken_for_one_without() {
+    // One series has no class yet (its volatility is still warming up): its samples are unlabelled, not quartiles.
+    let mut made = [series(100, &[]), series(100, &[])];
+    made[1].labels.class.fill(NO_CLASS);
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("samples");
+    assert!(dataset.samples().iter().all(|sample| sample.series == 0));
+    assert_eq!(dataset.dropped().unlabelled, 4 + 96);
+
+    made[0].labels.class.fill(NO_CLASS);
+    let inputs = self::inputs(&made);
+    let dataset = build(&inputs, &config()).expect("samples");
+    let error = dataset.split(&split_of([0.7, 0.15, 0.15]), &CLASSES).expect_err("no quartiles");
+    assert_eq!(error, DatasetError::Shape("no label has a class, and only quartiles come later"));
+}
+
+#[test]
+fn a_class_without_a_name_and_shares_of_more_than_all_are_refused() {
+    let made = [series(100, &[])];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("samples");
+    let shape = |result: Result<Folds, DatasetError>| {
+        matches!(result.expect_err("refused"), DatasetError::Shape(_))
+    };
+    assert!(shape(dataset.split(&split_of([0.7, 0.15, 0.15]), &CLASSES[..2])));
+    for shares in [[0.7, 0.15, 0.16], [1.0, 0.1, -0.1], [f64::NAN, 0.5, 0.5], [0.5, 0.5, 0.0]] {
+        assert!(shape(dataset.split(&split_of(shares), &CLASSES)), "{shares:?}");
+    }
+    dataset.split(&split_of([0.7, 0.15, 0.15]), &CLASSES).expect("the accepted one");
+}
+
+#[test]
+fn a_range_makes_the_candles_before_it_context() {
+    let made = [series(100, &[])];
+    let inputs = inputs(&made);
+    let whole = build(&inputs, &config()).expect("samples");
+    let from_us = whole.samples()[20].decided_at_us;
+    let until_us = whole.samples()[40].decided_at_us;
+    let range = DatasetConfig { from_us: Some(from_us), until_us: Some(until_us), ..config() };
+    let dataset = build(&inputs, &range).expect("samples");
+    assert_eq!(dataset.samples(), &whole.samples()[20..40]);
+    assert_eq!(dataset.dropped(), Dropped::default());
+}
+
+#[test]
+fn the_hash_is_of_the_content() {
+    let made = [series(200, &[])];
+    let hash = |made: &[Series], lookback: usize, shares: [f64; 3]| {
+        let config = DatasetConfig { lookback, ..config() };
+        let inputs = inputs(made);
+        let dataset = build(&inputs, &config).expect("samples");
+        dataset.split(&split_of(shares), &CLASSES).expect("folds").sha256
+    };
+    let shares = [0.7, 0.15, 0.15];
+    let first = hash(&made, LOOKBACK, shares);
+    assert_eq!(first.len(), 64);
+    assert_eq!(first, hash(&[series(200, &[])], LOOKBACK, shares));
+    assert_ne!(first, hash(&made, LOOKBACK + 1, shares));
+    assert_ne!(first, hash(&made, LOOKBACK, [0.6, 0.2, 0.2]));
+    let mut other = series(200, &[]);
+    other.labels.class[50] = (other.labels.class[50] + 1) % 3;
+    assert_ne!(first, hash(&[other], LOOKBACK, shares));
+    let mut other = series(200, &[]);
+    other.features.columns[0][50] += 1e-12;
+    assert_ne!(first, hash(&[other], LOOKBACK, shares));
+    // What a feature holds before it is defined is nobody's business.
+    let mut other = series(200, &[]);
+    other.features.columns[0][0] = 3.0;
+    assert_eq!(first, hash(&[other], LOOKBACK, shares));
+}
+
+#[test]
+fn a_scaler_that_was_written_is_checked_when_it_is_read() {
+    let read = serde_json::from_str::<Scaler>;
+    let scaler = read(r#"{"median":[0.5],"iqr":[2.0]}"#).expect("a scaler");
+    let mut rows = [0.0; 4];
+    scaler.apply(&[vec![1.5, f64::NAN, 1e9, -1e9]], &mut rows);
+    assert_eq!(rows.map(f32::to_bits), [0.5f32, 0.0, 10.0, -10.0].map(f32::to_bits));
+    assert_eq!(serde_json::to_string(&scaler).expect("text"), r#"{"median":[0.5],"iqr":[2.0]}"#);
+    for (text, why) in [
+        (r#"{"median":[0.5],"iqr":[]}"#, "1 medians and 0 interquartile ranges"),
+        (r#"{"median":[0.5],"iqr":[0.0]}"#, "feature 0 has median 0.5 and interquartile range 0"),
+    ] {
+        assert!(read(text).expect_err(text).to_string().contains(why), "{text}");
+    }
+}
+
+#[test]
+fn shuffled_labels_keep_their_counts_and_repeat_by_seed() {
+    let made = [series(300, &[])];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("samples");
+    let folds = dataset.split(&split_of([0.7, 0.15, 0.15]), &CLASSES).expect("folds");
+    let shuffled = |seed| {
+        let mut train = folds.train.clone();
+        train.shuffle_labels(seed);
+        train
+    };
+    assert_eq!(shuffled(1), shuffled(1));
+    assert_ne!(shuffled(1), shuffled(2));
+    assert_ne!(shuffled(1).classes(), folds.train.classes());
+    assert_eq!(shuffled(1).class_counts(3), folds.train.class_counts(3));
+    assert_eq!(shuffled(1).rows(), folds.train.rows());
 }
 
 proptest! {
@@ -167,7 +273,7 @@ proptest! {
         let dataset = build(&inputs, &config()).expect("samples");
         let shares = [train, (1.0 - train) / 2.0, (1.0 - train) / 2.0];
         let Ok(folds) = dataset.split(&split_of(shares), &CLASSES) else { return Ok(()) };
-        let parts = [&folds.train.0, &folds.validation, &folds.test];
+        let parts = [&*folds.train, &folds.validation, &folds.test];
         for pair in parts.windows(2) {
             let ends = pair[0].samples.iter().map(|s| s.label_until_us).max().expect("samples");
             let begins = pair[1].samples.iter().map(|s| s.decided_at_us).min().expect("samples");
@@ -176,9 +282,69 @@ proptest! {
             let decided = pair[0].samples.iter().map(|s| s.decided_at_us).max().expect("samples");
             prop_assert!(decided <= looks_back);
         }
+        // Whatever was left out does reach over a cut: a place where a part after the first could begin.
         let kept: usize = parts.iter().map(|part| part.len()).sum();
+        let place = |share: f64| (dataset.samples().len() as f64 * share).floor() as usize;
+        let cuts = [train, train + (1.0 - train) / 2.0]
+            .map(|share| dataset.samples()[place(share)].decided_at_us);
+        for sample in dataset.samples() {
+            if !parts.iter().any(|part| part.samples.contains(sample)) {
+                let reaches = |cut: &Micros| {
+                    sample.decided_at_us < *cut && sample.label_until_us >= *cut
+                        || sample.decided_at_us >= *cut && sample.window_from_us < *cut
+                };
+                prop_assert!(cuts.iter().any(reaches));
+            }
+        }
         prop_assert_eq!(kept + folds.purged.label + folds.purged.window, dataset.samples().len());
         let again = dataset.split(&split_of(shares), &CLASSES).expect("the same").sha256;
         prop_assert_eq!(again, folds.sha256);
+    }
+
+    /// FORMULAS 4.11: spans of random length, random blocks.
+    #[test]
+    fn around_test_blocks_no_span_meets_and_no_other_sample_is_left_out(
+        horizons in proptest::collection::vec(1i64..12, 120),
+        cuts in proptest::collection::btree_set(0usize..110, 2..8),
+        embargo in prop_oneof![Just(Embargo::Off), Just(Embargo::Lookback)],
+    ) {
+        let mut made = [series(120, &[]), series(120, &[77])];
+        for one in &mut made {
+            for (row, until) in one.labels.until_us.iter_mut().enumerate() {
+                *until = one.candles.close_at_us(row) + horizons[row] * HOUR_US;
+            }
+        }
+        let inputs = inputs(&made);
+        let dataset = build(&inputs, &config()).expect("samples");
+        let cuts: Vec<usize> = cuts.into_iter().map(|cut| 2 * cut).collect();
+        let blocks: Vec<_> = cuts.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
+        let (train, purged) = dataset.around(&blocks, embargo);
+        let samples = dataset.samples();
+        let tests = blocks.iter().map(|block| &samples[block.clone()]);
+        let mut expected = Vec::new();
+        for (index, sample) in samples.iter().enumerate() {
+            let is_test = blocks.iter().any(|block| block.contains(&index));
+            let is_clean = tests.clone().all(|test| {
+                let from = test.iter().map(|s| s.decided_at_us).min().expect("not empty");
+                let until = test.iter().map(|s| s.label_until_us).max().expect("not empty");
+                let apart = sample.label_until_us < from || sample.decided_at_us > until;
+                let waits = sample.decided_at_us > until && sample.window_from_us < until;
+                apart && !(embargo == Embargo::Lookback && waits)
+            });
+            if is_clean && !is_test {
+                expected.push(*sample);
+            }
+        }
+        for sample in &train.samples {
+            for other in tests.clone().flatten() {
+                prop_assert!(
+                    sample.label_until_us < other.decided_at_us
+                        || sample.decided_at_us > other.label_until_us
+                );
+            }
+        }
+        let n_test: usize = blocks.iter().map(|block| block.len()).sum();
+        prop_assert_eq!(train.len() + purged.total() + n_test, samples.len());
+        prop_assert_eq!(&train.samples, &expected);
     }
 }

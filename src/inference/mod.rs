@@ -128,20 +128,14 @@ impl Predictor {
             });
         }
         let n = names.len();
-        if spec.scaler.median.len() != n || spec.scaler.iqr.len() != n {
+        if spec.scaler.n_features() != n {
             return Err(InferenceError::Spec(
                 "the scaler has another number of features than the model",
             ));
         }
-        let sound = spec.scaler.iqr.iter().all(|iqr| *iqr > 0.0 && iqr.is_finite())
-            && spec.scaler.median.iter().all(|median| median.is_finite())
-            && spec.temperature > 0.0
-            && spec.temperature.is_finite()
-            && spec.lookback > 0;
+        let sound = spec.temperature > 0.0 && spec.temperature.is_finite() && spec.lookback > 0;
         if !sound {
-            return Err(InferenceError::Spec(
-                "scaler, temperature or lookback is not a positive number",
-            ));
+            return Err(InferenceError::Spec("temperature or lookback is not a positive number"));
         }
         one_thread_each();
         let network = nn::build(&spec.architecture, spec.shape());

@@ -73,11 +73,11 @@ pub(crate) fn assess(
     let test_answers = probabilities(&folds.test.rows());
     let model = unseen(test_answers.clone())?;
 
-    let train_classes = folds.train.0.classes();
+    let train_classes = folds.train.classes();
     let majority = Majority::fit(&train_classes, n_classes).ok_or_else(nothing)?;
     let rules = Rules::of(material);
     let indicator =
-        Indicator::fit(&rules.at(&folds.train.0), &train_classes, n_classes).ok_or_else(nothing)?;
+        Indicator::fit(&rules.at(&folds.train), &train_classes, n_classes).ok_or_else(nothing)?;
     let mut baselines = BTreeMap::new();
     let mut comparisons = BTreeMap::new();
     for (name, answers) in [
@@ -108,7 +108,7 @@ pub(crate) fn assess(
         test: model.figures().ok_or_else(nothing)?,
         baselines,
         comparisons,
-        train: in_sample(&folds.train.0)?,
+        train: in_sample(&folds.train)?,
         validation: in_sample(&folds.validation)?,
         backtests: equity
             .iter()
@@ -120,7 +120,7 @@ pub(crate) fn assess(
 
 /// The last instant that training and validation labels look at.
 pub(crate) fn seen_until(folds: &Folds) -> SeenUntil {
-    let last = [&folds.train.0, &folds.validation]
+    let last = [&*folds.train, &folds.validation]
         .iter()
         .flat_map(|part| part.samples.iter().map(|sample| sample.label_until_us))
         .max()

@@ -529,11 +529,7 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
 }
 
 fn samples(folds: &Folds) -> Samples {
-    Samples {
-        train: folds.train.0.len(),
-        validation: folds.validation.len(),
-        test: folds.test.len(),
-    }
+    Samples { train: folds.train.len(), validation: folds.validation.len(), test: folds.test.len() }
 }
 
 /// What makes a model of another kind, and its version a new major.
@@ -579,7 +575,7 @@ fn reference(work: &Work<'_>) -> anyhow::Result<Reference> {
     let material = &gathered.material;
     let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
     let mut covered = vec![false; n_rows];
-    for sample in &folds.train.0.samples {
+    for sample in &folds.train.samples {
         let last = sample.row as usize;
         covered[last + 1 - line.lookback..=last].fill(true);
     }
@@ -619,7 +615,7 @@ fn torchscript(app: &App, predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
 /// What `metadata.json` says beyond its head: all that is needed to use the model without aifx.
 fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, Value>> {
     let Work { app, line, settings, gathered, folds, .. } = *work;
-    let (from, _) = folds.train.0.window().unwrap_or_default();
+    let (from, _) = folds.train.window().unwrap_or_default();
     let mut fields = loading::description(spec)?;
     let more = json!({
         "pairs": line.pairs,
@@ -649,9 +645,9 @@ fn figures(work: &Work<'_>, assessment: &Assessment) -> TrainingFigures {
     let Work { app, folds, fit, training_s, .. } = *work;
     let count = |n: usize| i64::try_from(n).ok();
     TrainingFigures {
-        data_from: folds.train.0.window().map(|(from, _)| instant(from)),
+        data_from: folds.train.window().map(|(from, _)| instant(from)),
         data_until: Some(app.as_of),
-        n_train: count(folds.train.0.len()),
+        n_train: count(folds.train.len()),
         n_validation: count(folds.validation.len()),
         n_test: count(folds.test.len()),
         n_epochs: i32::try_from(fit.history.len()).ok(),

@@ -225,7 +225,7 @@ pub fn fit(
 ) -> Result<Fit, FitError> {
     if config.batch == 0
         || config.epochs == 0
-        || folds.train.0.is_empty()
+        || folds.train.is_empty()
         || folds.validation.is_empty()
     {
         return Err(FitError::Config(
@@ -246,7 +246,7 @@ pub fn fit(
         .and_then(|bytes| State::read(bytes, &key))
         .unwrap_or_else(|| State::fresh(nn::initial_values(&parameters, config.seed), config.lr));
     let threads = if device == Device::Cpu { config.threads.max(1) } else { 1 };
-    let weights = class_weights(&folds.train.0.class_counts(folds.classes.len()));
+    let weights = class_weights(&folds.train.class_counts(folds.classes.len()));
     let log_weights: Vec<f32> = weights.iter().map(|weight| weight.ln() as f32).collect();
 
     let flat = Tensor::from_slice(&state.values).to_device(device);
@@ -260,7 +260,7 @@ pub fn fit(
         let mut workers = Workers::start(scope, threads, replica);
         while state.epoch < config.epochs && state.bad_epochs < config.patience {
             let began = Instant::now();
-            let mut order: Vec<u32> = (0..folds.train.0.len() as u32).collect();
+            let mut order: Vec<u32> = (0..folds.train.len() as u32).collect();
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             rng.set_stream(u64::from(state.epoch) + 1);
             order.shuffle(&mut rng);
@@ -271,10 +271,10 @@ pub fn fit(
                     return Err(FitError::Stopped);
                 }
                 state.step += 1;
-                let chunks = chunks(batch, &folds.train.0.samples, threads, &state, config.seed);
+                let chunks = chunks(batch, &folds.train.samples, threads, &state, config.seed);
                 let batch_weight: f64 = batch
                     .iter()
-                    .map(|&i| weights[usize::from(folds.train.0.samples[i as usize].class)])
+                    .map(|&i| weights[usize::from(folds.train.samples[i as usize].class)])
                     .sum();
                 let (loss, right, gradient) = workers.gradient(chunks, batch_weight);
                 if !loss.is_finite() {

@@ -31,11 +31,11 @@ fn folds(n: usize) -> Folds {
     let part =
         |from: usize, to: usize| Part { samples: (from.max(LOOKBACK)..to).map(sample).collect() };
     Folds {
-        train: TrainPart(part(0, n / 2)),
+        train: TrainPart::of_test(part(0, n / 2)),
         validation: part(n / 2, 3 * n / 4),
         test: part(3 * n / 4, n),
         windows: Windows { values, n_features, lookback: LOOKBACK },
-        scaler: Scaler { median: vec![0.0; 3], iqr: vec![1.0; 3] },
+        scaler: Scaler::neutral(3),
         classes: ["sell", "hold", "buy"].map(str::to_owned).to_vec(),
         purged: Purged::default(),
         sha256: "test".into(),

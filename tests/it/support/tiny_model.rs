@@ -21,7 +21,7 @@ pub(crate) fn tiny_model() -> (VersionFiles, Map<String, Value>) {
         feature_set: "v1".into(),
         features: names,
         lookback: 4,
-        scaler: Scaler { median: vec![0.0; n], iqr: vec![1.0; n] },
+        scaler: Scaler::neutral(n),
         classes: label.class_names().iter().map(|&name| name.to_owned()).collect(),
         label,
         horizon_minutes: [("1h".to_owned(), 240)].into(),
