@@ -9,7 +9,7 @@ use crate::{
 
 /// Check environment, database, artifacts and links
 ///
-/// Looks at everything that a run depends on: configuration, the program that loads models, permissions, disk,
+/// Looks at everything that a run depends on: configuration, LibTorch, permissions, disk,
 /// database, schema, clock, every file of every version, links, leftovers. Changes nothing without --fix.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx doctor --fix")]
@@ -25,7 +25,7 @@ pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
         Err(error) => return ui.show(&doctor::unusable(&error)),
     };
     let models = app.models();
-    let program = std::env::current_exe().unwrap_or_default().with_file_name("aifx-model");
+    let program = std::env::current_exe().unwrap_or_default();
     let connect = || app.db_as_it_is("doctor");
     let patient = Patient {
         home: &app.home,

@@ -1,6 +1,6 @@
-//! What both binaries do: parse, set up logging, run, turn an error into text and an exit status.
+//! What the binary does: parse, set up logging, run, turn an error into text and an exit status.
 
-use std::{ffi::OsString, os::unix::process::CommandExt, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 use tracing::{Event, Level, Subscriber};
@@ -9,23 +9,14 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{Cli, Command, LogFormat, Setup};
+use super::{Cli, LogFormat, Setup};
 use crate::{
-    fault::{Exit, Fault},
+    fault::Exit,
     ui::{Format, Ui, Verbosity},
 };
 
-/// Where the commands that touch a model run.
-#[derive(Debug, Clone, Copy)]
-pub enum Models {
-    /// In a sibling binary of this name, which takes this process over.
-    Elsewhere(&'static str),
-    /// Here: LibTorch is linked in.
-    Here(fn(&super::Model, Setup<'_>, &mut Ui) -> anyhow::Result<Exit>),
-}
-
 /// Runs the command line of this process.
-pub fn run(models: Models, no_color: bool) -> ExitCode {
+pub fn run(no_color: bool) -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -35,30 +26,9 @@ pub fn run(models: Models, no_color: bool) -> ExitCode {
     ignore_file_size_signal();
     let mut ui = cli.globals.ui(no_color);
     let setup = Setup { globals: &cli.globals };
-    let result = match (&cli.command, models) {
-        (Command::Plain(command), _) => command.run(setup, &mut ui),
-        (Command::Model(command), Models::Here(run)) => run(command, setup, &mut ui),
-        (Command::Model(_), Models::Elsewhere(name)) => Err(hand_over(name, &args)),
-    };
+    let result = cli.command.run(setup, &mut ui);
     let exit = result.unwrap_or_else(|error| ui.fail(&error));
     ExitCode::from(exit.code())
-}
-
-/// Becomes the sibling binary; returns only when that fails.
-fn hand_over(name: &str, args: &[OsString]) -> anyhow::Error {
-    let cannot = |why: String| {
-        anyhow::Error::from(
-            Fault::config(why).hint(format!("install {name} into the same folder as aifx")),
-        )
-        .context(format!("cannot start {name}, the part of aifx that loads LibTorch"))
-    };
-    let own = match std::env::current_exe() {
-        Ok(own) => own,
-        Err(error) => return cannot(error.to_string()),
-    };
-    let path = own.with_file_name(name);
-    let error = std::process::Command::new(&path).args(&args[1..]).exec();
-    cannot(format!("{}: {error}", path.display()))
 }
 
 /// A full disk quota must be an error (exit 9), not a signal that kills the process in mid-write.

@@ -1,8 +1,6 @@
 //! What the user types: one file per subcommand, each with its arguments, its run, and how its report reads.
 //!
-//! [`Cli`] is the whole command line. A command touches a model ([`Model`]) or does not ([`Plain`]): the binary `aifx`
-//! runs the plain ones itself and never links LibTorch; the others it hands to `aifx-model`. [`entry`] is what both
-//! binaries do first and last. Not here: what the commands do (`jobs`).
+//! [`Cli`] is the whole command line, [`Command`] the list. Not here: what the commands do (`jobs`).
 
 mod backtest;
 mod completions;
@@ -115,53 +113,37 @@ fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
 /// The list of commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Those that touch no model.
-    #[command(flatten)]
-    Plain(Plain),
-    /// Those that load or train one.
-    #[command(flatten)]
-    Model(Model),
-}
-
-/// Commands that touch no model, and so run without LibTorch.
-#[derive(Debug, Subcommand)]
-pub enum Plain {
-    /// Print the exit statuses and what they mean
-    #[command(long_about = exit_codes::LONG_ABOUT)]
-    ExitCodes,
+    /// Make a folder a home
+    Init(init::InitArgs),
     /// Run a home's own PostgreSQL, and bring the schema up to date
     Db(db::DbArgs),
     /// Import candles from vendors' files
     Import(import::ImportArgs),
-    /// List, show, compare and verify versions
-    Models(models::ModelsArgs),
-    /// Show the production model, the last runs and the data
-    Status(status::StatusArgs),
-    /// Check environment, database, artifacts and links
-    Doctor(doctor::DoctorArgs),
-    /// Make a folder a home
-    Init(init::InitArgs),
+    /// Fill the database with a made-up market
+    Simulate(simulate::SimulateArgs),
     /// Write candles, features and labels to CSV and Parquet
     Export(export::ExportArgs),
     /// Label candles by what the market did next, and show the class balance
     Label(label::LabelArgs),
-    /// Fill the database with a made-up market
-    Simulate(simulate::SimulateArgs),
+    /// Train a new model from scratch and publish it in staging
+    TrainWeekly(train_weekly::TrainWeeklyArgs),
+    /// Make a version the production model of its line
+    Promote(promote::PromoteArgs),
+    /// List, show, compare and verify versions
+    Models(models::ModelsArgs),
+    /// Trade the signals of a version or a baseline over any range
+    Backtest(backtest::BacktestArgs),
+    /// Show the production model, the last runs and the data
+    Status(status::StatusArgs),
+    /// Check environment, database, artifacts and links
+    Doctor(doctor::DoctorArgs),
     /// Show the configuration
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-}
-
-/// Commands that load or train a model.
-#[derive(Debug, Subcommand)]
-pub enum Model {
-    /// Train a new model from scratch and publish it in staging
-    TrainWeekly(train_weekly::TrainWeeklyArgs),
-    /// Trade the signals of a version or a baseline over any range
-    Backtest(backtest::BacktestArgs),
-    /// Make a version the production model of its line
-    Promote(promote::PromoteArgs),
+    /// Print the exit statuses and what they mean
+    #[command(long_about = exit_codes::LONG_ABOUT)]
+    ExitCodes,
 }
 
 /// What a command gets besides its own arguments: the global flags (and, when it asks, the `App`).
@@ -196,39 +178,28 @@ impl Setup<'_> {
     }
 }
 
-impl Plain {
+impl Command {
     /// Runs the command.
     ///
     /// # Errors
     /// Whatever stopped it.
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
-            Plain::Db(args) => db::run(args, setup, ui),
-            Plain::Import(args) => import::run(args, setup, ui),
-            Plain::Models(args) => models::run(args, setup, ui),
-            Plain::Status(args) => status::run(args, setup, ui),
-            Plain::Doctor(args) => doctor::run(args, setup, ui),
-            Plain::Init(args) => init::run(args, setup, ui),
-            Plain::Export(args) => export::run(args, setup, ui),
-            Plain::Label(args) => label::run(args, setup, ui),
-            Plain::Simulate(args) => simulate::run(args, setup, ui),
-            Plain::Config(args) => config::run(args, setup, ui),
-            Plain::Completions(args) => completions::run(args, ui),
-            Plain::ExitCodes => exit_codes::run(ui),
-        }
-    }
-}
-
-impl Model {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// Whatever stopped it.
-    pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
-        match self {
-            Model::TrainWeekly(args) => train_weekly::run(args, setup, ui),
-            Model::Backtest(args) => backtest::run(args, setup, ui),
-            Model::Promote(args) => promote::run(args, setup, ui, &loading::probe),
+            Command::Init(args) => init::run(args, setup, ui),
+            Command::Db(args) => db::run(args, setup, ui),
+            Command::Import(args) => import::run(args, setup, ui),
+            Command::Simulate(args) => simulate::run(args, setup, ui),
+            Command::Export(args) => export::run(args, setup, ui),
+            Command::Label(args) => label::run(args, setup, ui),
+            Command::TrainWeekly(args) => train_weekly::run(args, setup, ui),
+            Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
+            Command::Models(args) => models::run(args, setup, ui),
+            Command::Backtest(args) => backtest::run(args, setup, ui),
+            Command::Status(args) => status::run(args, setup, ui),
+            Command::Doctor(args) => doctor::run(args, setup, ui),
+            Command::Config(args) => config::run(args, setup, ui),
+            Command::Completions(args) => completions::run(args, ui),
+            Command::ExitCodes => exit_codes::run(ui),
         }
     }
 }
