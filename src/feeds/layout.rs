@@ -30,9 +30,8 @@ pub(super) struct Prices {
 pub(super) struct Layout {
     pub(super) format: &'static str,
     pub(super) separator: u8,
-    pub(super) has_header: bool,
-    /// Line of the header, or of the first row where there is none.
-    pub(super) header_line: u64,
+    /// Line of the first row.
+    pub(super) first_row: u64,
     /// Fields a row must have.
     pub(super) width: usize,
     pub(super) stamp: Stamp,
@@ -41,6 +40,10 @@ pub(super) struct Layout {
     pub(super) second: Option<Prices>,
     /// The clock of times that say no zone.
     pub(super) zone: SourceZone,
+    /// Columns that repeat the pair and the timeframe.
+    pub(super) said: [Option<usize>; 2],
+    /// The pair as a line of the header gives it.
+    pub(super) ticker: Option<String>,
     /// Prices may be whole points.
     pub(super) points: bool,
 }
@@ -89,16 +92,26 @@ pub(super) fn detect(text: &str, named: &Named) -> Result<Layout, Fault> {
     let mut fields = Vec::new();
     rows::split(first, separator, &mut fields);
     let mut layout = match headerless(&fields, named)? {
-        Some(layout) => layout,
+        Some(layout) => Layout { first_row: header_line, ..layout },
         None => {
             let mut sample = Vec::new();
-            if let Some((_, second)) = lines.next() {
-                rows::split(second, separator, &mut sample);
+            let mut n_header_lines = 1;
+            let mut ticker = None;
+            for (_, line) in lines.by_ref().take(3) {
+                rows::split(line, separator, &mut sample);
+                // yfinance writes two more lines of header: the ticker, and the index's name.
+                if !matches!(sample[0], b"Ticker" | b"Date" | b"Datetime") {
+                    break;
+                }
+                if sample[0] == b"Ticker" {
+                    ticker = sample.get(1).map(|name| String::from_utf8_lossy(name).into_owned());
+                }
+                n_header_lines += 1;
             }
-            headed(&fields, &sample, header_line)?
+            Layout { ticker, ..headed(&fields, &sample, header_line, n_header_lines)? }
         }
     };
-    (layout.separator, layout.header_line) = (separator, header_line);
+    layout.separator = separator;
     Ok(layout)
 }
 
@@ -113,13 +126,14 @@ fn plain(format: &'static str, width: usize, stamp: Stamp, first_price: usize) -
     Layout {
         format,
         separator: b',',
-        has_header: false,
-        header_line: 1,
+        first_row: 1,
         width,
         stamp,
         prices: Prices { ohlc, volume: (width > first_price + 4).then_some(first_price + 4) },
         second: None,
         zone: SourceZone::UTC,
+        said: [None, None],
+        ticker: None,
         points: false,
     }
 }
@@ -176,7 +190,12 @@ fn headerless(fields: &[&[u8]], named: &Named) -> Result<Option<Layout>, Fault> 
 }
 
 /// The layout of a file with a header; `sample` is the row after it.
-fn headed(fields: &[&[u8]], sample: &[&[u8]], line: u64) -> Result<Layout, Fault> {
+fn headed(
+    fields: &[&[u8]],
+    sample: &[&[u8]],
+    line: u64,
+    n_header_lines: u64,
+) -> Result<Layout, Fault> {
     let names: Vec<String> = fields
         .iter()
         .map(|field| {
@@ -213,7 +232,7 @@ fn headed(fields: &[&[u8]], sample: &[&[u8]], line: u64) -> Result<Layout, Fault
     }
     let Some(stamp) = stamp.filter(|_| missing.is_empty()) else {
         let lacks = if missing.is_empty() { "a time".to_owned() } else { missing.join(", ") };
-        let seen: Vec<u8> = fields.join(&b", "[..]);
+        let seen: Vec<u8> = fields.join(&b","[..]);
         return Err(Fault::input(format!(
             "line {line}: the header {} names no column for {lacks}",
             shown(&seen)
@@ -253,7 +272,8 @@ fn headed(fields: &[&[u8]], sample: &[&[u8]], line: u64) -> Result<Layout, Fault
         [_, _, _, _, b'.', ..] => "metatrader4",
         [_, _, b'.', ..] => "dukascopy",
         _ if n_sets == 2
-            || raw_names.contains(&&b"Open"[..]) && one(&["date", "datetime", ""]).is_some() =>
+            || raw_names.contains(&&b"Open"[..])
+                && one(&["date", "datetime", "price", ""]).is_some() =>
         {
             "yahoo"
         }
@@ -262,13 +282,14 @@ fn headed(fields: &[&[u8]], sample: &[&[u8]], line: u64) -> Result<Layout, Fault
     Ok(Layout {
         format,
         separator: b',',
-        has_header: true,
-        header_line: line,
+        first_row: line + n_header_lines,
         width: names.len(),
         stamp,
         prices: set(0),
         second,
         zone: SourceZone::UTC,
+        said: [one(&["pair", "symbol", "ticker"]), one(&["timeframe"])],
+        ticker: None,
         points: one(&["tick_volume"]).is_some(),
     })
 }

@@ -37,6 +37,32 @@ pub enum OnBadRow {
     Skip,
 }
 
+/// How many rows were refused, and the first of them.
+#[derive(Debug, Default)]
+struct Refusals {
+    n: u64,
+    first: Vec<Refusal>,
+}
+
+impl Refusals {
+    fn push(&mut self, line: u64, reason: String) {
+        self.n += 1;
+        // A file of another kind has a bad row on every line: all of them would not fit in memory.
+        if self.first.len() < N_REFUSALS_SHOWN {
+            self.first.push(Refusal { line, reason });
+        }
+    }
+
+    /// Both, in the order of their lines.
+    fn merge(mut self, other: Refusals) -> Refusals {
+        self.n += other.n;
+        self.first.extend(other.first);
+        self.first.sort_by_key(|refusal| refusal.line);
+        self.first.truncate(N_REFUSALS_SHOWN);
+        self
+    }
+}
+
 /// How to read a file.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
@@ -103,16 +129,27 @@ fn read_file(path: &Path, options: &ReadOptions) -> anyhow::Result<FileCandles> 
         named = named.or(names::read(member));
     }
     let layout = layout::detect(&file.text, &named)?;
+    let zone = options.tz.unwrap_or(layout.zone);
+    let mut raw = rows::parse(&file.text, &layout, zone)?;
+    if raw.columns.is_empty() && raw.refused.n == 0 {
+        return Err(Fault::input("the file holds a header and no rows").into());
+    }
+    let [said_pair, said_timeframe] = &raw.said;
+    if let Some(timeframe) = said_timeframe {
+        named.timeframe = Some(timeframe.parse().map_err(Fault::input)?);
+    }
+    if let Some(pair) = said_pair.as_ref().or(layout.ticker.as_ref()) {
+        // Yahoo's tickers of currencies end so.
+        named.pair = Some(pair.trim_end_matches("=X").parse().map_err(Fault::input)?);
+    }
     let pair = options.pair.clone().or(named.pair.clone()).ok_or_else(|| {
         Fault::input(format!("the file name {name:?} does not say which pair it holds"))
             .hint("pass --pair, such as --pair EUR/USD, or name the file like EURUSD_1h.csv")
     })?;
-    let zone = options.tz.unwrap_or(layout.zone);
-    let mut raw = rows::parse(&file.text, &layout, zone)?;
-    if raw.columns.is_empty() && raw.refused.is_empty() {
-        return Err(Fault::input("the file holds a header and no rows").into());
-    }
     let mut notes = layout.notes(options.tz, raw.n_naive);
+    if named.ask {
+        notes.push("the file's name says ask prices; aifx takes prices for bid".to_owned());
+    }
     if layout.points {
         notes.extend(points_to_prices(&mut raw.columns, &pair));
     }
@@ -144,7 +181,7 @@ fn timeframe(
 ) -> anyhow::Result<Timeframe> {
     let steps = Steps::of(open_at_us);
     let stated = flag.or(named.timeframe);
-    let from = if flag.is_some() { "--timeframe" } else { "the file's name" };
+    let from = if flag.is_some() { "--timeframe" } else { "the file" };
     let Some((step_us, n_step)) = steps.most_common else {
         return stated.ok_or_else(|| {
             Fault::input("one candle alone does not say its timeframe")
@@ -272,19 +309,19 @@ fn check(
     notes: Vec<String>,
 ) -> anyhow::Result<FileCandles> {
     let as_of_us = options.as_of.timestamp_micros();
-    let RawRows { columns, lines, mut refused, .. } = raw;
-    let n_read = (columns.len() + refused.len()) as u64;
+    let RawRows { columns, lines, refused: unparsed, .. } = raw;
+    let n_read = columns.len() as u64 + unparsed.n;
+    let mut no_candles = Refusals::default();
     let mut n_forming = 0;
     let mut kept = Vec::with_capacity(columns.len());
     for (row, &line) in lines.iter().enumerate() {
         match row_reason(&columns, row, timeframe, options.as_of) {
-            Some(reason) => refused.push(Refusal { line, reason }),
+            Some(reason) => no_candles.push(line, reason),
             None if timeframe.close_at(columns.open_at_us[row]) > as_of_us => n_forming += 1,
             None => kept.push(row),
         }
     }
-    refused.sort_by_key(|refusal| refusal.line);
-    let n_refused = refused.len() as u64;
+    let Refusals { n: n_refused, first: refused } = unparsed.merge(no_candles);
     if options.on_bad_row == OnBadRow::Fail
         && let Some(Refusal { line, reason }) = refused.first()
     {
@@ -301,7 +338,6 @@ fn check(
         ))
         .into());
     }
-    refused.truncate(N_REFUSALS_SHOWN);
     let at_us = &columns.open_at_us;
     let ascending = kept.windows(2).all(|pair| at_us[pair[0]] < at_us[pair[1]]);
     let mut n_duplicates = 0;

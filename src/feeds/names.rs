@@ -20,6 +20,8 @@ pub(super) struct Named {
     pub(super) date: Option<NaiveDate>,
     /// HistData's own names: `DAT_ASCII_…`, `DAT_MT_…`.
     pub(super) histdata: bool,
+    /// It holds what sellers ask, not what buyers bid.
+    pub(super) ask: bool,
 }
 
 impl Named {
@@ -30,6 +32,7 @@ impl Named {
             timeframe: self.timeframe.or(other.timeframe),
             date: self.date.or(other.date),
             histdata: self.histdata || other.histdata,
+            ask: self.ask || other.ask,
         }
     }
 }
@@ -53,6 +56,7 @@ pub(super) fn read(name: &str) -> Named {
             named.timeframe = named.timeframe.or(minutes(rest)).or(short_timeframe(rest));
         }
         named.timeframe = named.timeframe.or(short_timeframe(token));
+        named.ask |= token.eq_ignore_ascii_case("ask");
         if token.len() == 8 && named.date.is_none() {
             named.date = NaiveDate::parse_from_str(token, "%Y%m%d").ok();
         }

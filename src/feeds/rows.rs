@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{Datelike, NaiveDate};
 
 use super::{
-    Refusal, SourceZone,
+    Refusals, SourceZone,
     bytes::{MAX_LINE_BYTES, long_line},
     clock::{LocalClock, offset_us},
     layout::{Layout, Prices, Stamp},
@@ -21,7 +21,9 @@ pub(super) struct RawRows {
     /// Line of each row.
     pub(super) lines: Vec<u64>,
     /// Rows that could not be parsed.
-    pub(super) refused: Vec<Refusal>,
+    pub(super) refused: Refusals,
+    /// What the pair and timeframe columns say, in each row the same.
+    pub(super) said: [Option<String>; 2],
     /// Rows whose time said no zone.
     pub(super) n_naive: u64,
 }
@@ -31,7 +33,8 @@ pub(super) fn parse(text: &str, layout: &Layout, zone: SourceZone) -> Result<Raw
     let mut raw = RawRows {
         columns: CandleColumns::with_capacity(n_guess),
         lines: Vec::with_capacity(n_guess),
-        refused: Vec::new(),
+        refused: Refusals::default(),
+        said: [None, None],
         n_naive: 0,
     };
     let mut clock = LocalClock::new(zone);
@@ -40,20 +43,41 @@ pub(super) fn parse(text: &str, layout: &Layout, zone: SourceZone) -> Result<Raw
         if line.len() > MAX_LINE_BYTES {
             return Err(long_line(number));
         }
-        if line.is_empty() || (layout.has_header && number == layout.header_line) {
+        if number < layout.first_row || line.trim_ascii().is_empty() {
             continue;
         }
         split(line, layout.separator, &mut fields);
+        for (column, said) in layout.said.iter().zip(&mut raw.said) {
+            if let Some(field) = column.and_then(|column| fields.get(column)) {
+                same(number, field, said)?;
+            }
+        }
         match row(&fields, layout, &mut clock) {
             Ok(Row { at_us, prices, volume, naive }) => {
                 raw.columns.push_raw(at_us, prices, volume);
                 raw.lines.push(number);
                 raw.n_naive += u64::from(naive);
             }
-            Err(reason) => raw.refused.push(Refusal { line: number, reason }),
+            Err(reason) => raw.refused.push(number, reason),
         }
     }
     Ok(raw)
+}
+
+/// A file is of one pair and one timeframe: the first row says which.
+fn same(line: u64, field: &[u8], said: &mut Option<String>) -> Result<(), Fault> {
+    match said {
+        Some(first) if first.as_bytes() == field => Ok(()),
+        Some(first) => Err(Fault::input(format!(
+            "line {line}: the file mixes {first:?} with {}",
+            shown(field)
+        ))
+        .hint("split it into a file for each pair and timeframe")),
+        None => {
+            *said = Some(String::from_utf8_lossy(field).into_owned());
+            Ok(())
+        }
+    }
 }
 
 /// Lines with their numbers from 1, without line ends and without a byte order mark.
@@ -218,7 +242,7 @@ pub(super) fn number(field: &[u8]) -> Option<f64> {
 /// A row's time as if its clock were UTC, and the offset that the value itself carries.
 fn stamp(fields: &[&[u8]], stamp: &Stamp) -> Result<(Micros, Option<Micros>), String> {
     match *stamp {
-        Stamp::One(column) => instant(fields[column])
+        Stamp::One(column) => instant(fields[column].trim_ascii())
             .ok_or_else(|| bad_field(fields[column], column, "time", "a date and time")),
         Stamp::Two(date_column, time_column) => {
             let (date, time) = (fields[date_column], fields[time_column]);

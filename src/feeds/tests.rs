@@ -117,6 +117,92 @@ fn summary(file: &FileCandles) -> String {
 }
 
 #[test]
+fn each_vendors_spelling_of_the_same_four_candles_is_understood() {
+    for (name, says) in [
+        (
+            "DAT_ASCII_EURUSD_M1_201811.csv",
+            "EUR/USD 1min histdata 4 4 2018-11-04T05:58:00Z 2018-11-04T06:01:00Z",
+        ),
+        (
+            "DAT_MT_EURUSD_M1_201807.csv",
+            "EUR/USD 1min histdata 4 4 2018-07-02T21:00:00Z 2018-07-02T21:03:00Z",
+        ),
+        ("GBPUSD60.csv", "GBP/USD 1h metatrader4 4 4 2010-10-07T13:00:00Z 2010-10-07T16:00:00Z"),
+        (
+            "EURUSD_H4_201801020000_201801021200.csv",
+            "EUR/USD 4h metatrader5 4 4 2018-01-02T00:00:00Z 2018-01-02T12:00:00Z",
+        ),
+        (
+            "metatrader5_EURUSDh1.csv",
+            "EUR/USD 1h metatrader5 4 4 2018-01-02T00:00:00Z 2018-01-02T03:00:00Z",
+        ),
+        (
+            "metatrader5_decimal_EURUSDh1.csv",
+            "EUR/USD 1h metatrader5 4 4 2018-01-02T00:00:00Z 2018-01-02T03:00:00Z",
+        ),
+        (
+            "EURUSD_Candlestick_1_Hour_BID.csv",
+            "EUR/USD 1h dukascopy 4 4 2017-02-03T10:00:00Z 2017-02-03T13:00:00Z",
+        ),
+        (
+            "EURUSD_local_1h.csv",
+            "EUR/USD 1h dukascopy 4 4 2017-02-03T08:00:00Z 2017-02-03T11:00:00Z",
+        ),
+        ("20140505_quote.zip", "GBP/USD 1min lean 4 4 2014-05-05T00:00:00Z 2014-05-05T00:03:00Z"),
+        ("lean_eurusd_hour.zip", "EUR/USD 1h lean 4 4 2014-05-05T00:00:00Z 2014-05-05T03:00:00Z"),
+        ("EURUSD_yahoo_1d.csv", "EUR/USD 1d yahoo 4 4 2024-01-02T00:00:00Z 2024-01-05T00:00:00Z"),
+        (
+            "yfinance_one_ticker.csv",
+            "EUR/USD 1h yahoo 4 4 2024-01-02T00:00:00Z 2024-01-02T03:00:00Z",
+        ),
+        ("EURUSD_fxcm_1h.csv", "EUR/USD 1h fxcm 4 4 2012-02-01T00:00:00Z 2012-02-01T03:00:00Z"),
+        ("EURUSD_bom_1h.csv", "EUR/USD 1h aifx 4 4 2024-01-02T00:00:00Z 2024-01-02T03:00:00Z"),
+        ("EURUSD_comma_1h.csv", "EUR/USD 1h csv 4 4 2024-01-02T00:00:00Z 2024-01-02T03:00:00Z"),
+        (
+            "EURUSD_newest_first_1h.csv",
+            "EUR/USD 1h aifx 4 4 2024-01-02T00:00:00Z 2024-01-02T03:00:00Z",
+        ),
+        ("exported.csv", "AUD/USD 1h csv 4 4 2024-01-02T00:00:00Z 2024-01-02T03:00:00Z"),
+        ("EURUSD_1m.csv.gz", "EUR/USD 1min aifx 4 4 2024-01-02T00:00:00Z 2024-01-02T00:03:00Z"),
+    ] {
+        let file = fixture(name);
+        assert_eq!(summary(&file), format!("{says} 1.1 1.11"), "{name}");
+        let CandleColumns { open, high, low, close, .. } = file.columns;
+        assert_eq!(open, [1.10, 1.11, 1.12, 1.13], "{name}");
+        assert_eq!(high, [1.12, 1.13, 1.14, 1.15], "{name}");
+        assert_eq!(low, [1.09, 1.10, 1.11, 1.12], "{name}");
+        assert_eq!(close, [1.11, 1.12, 1.13, 1.14], "{name}");
+    }
+}
+
+#[test]
+fn of_yahoo_downloads_glued_together_the_last_row_of_an_instant_stays() {
+    let file = fixture("EURUSD_glued_1h.csv");
+    assert_eq!((file.n_read, file.n_duplicates), (5, 1));
+    assert_eq!(file.columns.open, [1.10, 1.10, 1.12, 1.13]);
+}
+
+#[test]
+fn candles_that_are_still_open_are_left_out_and_later_ones_refused() {
+    let path = fixtures().join("EURUSD_bom_1h.csv");
+    let options = |as_of: &str| ReadOptions { as_of: as_of.parse().expect(as_of), ..options() };
+    let file = read(&path, &options("2024-01-02T03:30:00Z")).expect("candles");
+    assert_eq!((file.columns.len(), file.n_forming), (3, 1));
+    let (exit, message) =
+        refusal(&read(&path, &options("2024-01-02T02:59:59Z")).expect_err("late"));
+    let why = "line 5: 2024-01-02T03:00:00Z lies in the future of 2024-01-02T02:59:59Z";
+    assert!(exit == 4 && message.ends_with(why), "{message}");
+}
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/feeds")
+}
+
+fn fixture(name: &str) -> FileCandles {
+    read(&fixtures().join(name), &options()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[test]
 fn originals_that_are_not_candles_are_refused_with_a_sentence() {
     let options = ReadOptions { pair: "EUR/USD".parse().ok(), ..options() };
     for (name, why) in [
