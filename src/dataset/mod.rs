@@ -213,6 +213,16 @@ impl Part {
         self.samples.iter().map(|sample| sample.class).collect()
     }
 
+    /// Instant of each decision.
+    pub fn decided_at_us(&self) -> Vec<Micros> {
+        self.samples.iter().map(|sample| sample.decided_at_us).collect()
+    }
+
+    /// Series of each sample.
+    pub fn series(&self) -> Vec<u32> {
+        self.samples.iter().map(|sample| sample.series).collect()
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.samples.len()

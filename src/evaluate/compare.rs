@@ -1,13 +1,22 @@
-//! [`compare`]: two models on the same samples, paired and clustered by trading day (FORMULAS 4.2).
+//! [`compare`]: two models on the same samples, paired and clustered by trading day (FORMULAS 4.2, 4.8).
 
-use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
 use super::{Predictions, Unseen};
-use crate::market::calendar;
+use crate::{
+    market::{calendar, instant},
+    stats::{self, Discordant, TTest},
+};
 
 /// Fewer days than this are no evidence.
 const MIN_DAYS: usize = 5;
+/// Level of intervals.
+const LEVEL: f64 = 0.95;
+/// What [`Interval::detectable`] and [`Comparison::days_needed`] are about: two-sided 5 %, 80 %.
+const ALPHA: f64 = 0.05;
+/// See [`ALPHA`].
+const POWER: f64 = 0.8;
 
 /// A difference with its 95 % interval, by Student's t over days.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -18,7 +27,40 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+    /// The statistic; `None` where the days do not differ.
+    pub t: Option<f64>,
+    /// Its degrees of freedom.
+    pub df: f64,
     /// Two-sided p of no difference.
+    pub p: f64,
+    /// One-sided p of a candidate that is no better.
+    pub p_better: f64,
+    /// The difference that would have been seen with 80 % power at 5 %.
+    pub detectable: f64,
+}
+
+/// One trading day of a comparison: means over its samples, positive where the candidate is better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DayDifference {
+    /// The trading day.
+    pub day: NaiveDate,
+    /// Samples that both answered.
+    pub n: usize,
+    /// Log-loss of the reference less that of the candidate, nats.
+    pub log_loss: f64,
+    /// Accuracy of the candidate less that of the reference.
+    pub accuracy: f64,
+}
+
+/// Samples that exactly one of the two answered rightly. Its p takes samples for independent, which they are not: it is
+/// shown and decides nothing (FORMULAS 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct McNemar {
+    /// Only the candidate was right.
+    pub n_candidate: u64,
+    /// Only the reference was right.
+    pub n_reference: u64,
+    /// Two-sided, exact.
     pub p: f64,
 }
 
@@ -33,136 +75,248 @@ pub struct Comparison {
     pub log_loss: Option<Interval>,
     /// Accuracy of the candidate less that of the reference; `None` under five days.
     pub accuracy: Option<Interval>,
-    /// Days that an effect of the observed size would take to be seen with 80 % power at 5 %; `None` where there is
-    /// no effect to see.
+    /// Days that a difference in log-loss of the observed size would take to be seen with 80 % power at 5 %, at least
+    /// five; `None` where there is enough evidence and no difference in it.
     pub days_needed: Option<u64>,
+    /// By sample.
+    pub mcnemar: McNemar,
+    /// Day by day, in order.
+    #[serde(skip)]
+    pub days: Vec<DayDifference>,
 }
 
-/// Compares two models on the samples that both answered: those of one instant and place in both.
+/// Why two models cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// They answer different questions.
+    #[error("the models answer with {candidate} and {reference} classes and cannot be compared")]
+    Classes {
+        /// Classes of the candidate.
+        candidate: usize,
+        /// Classes of the reference.
+        reference: usize,
+    },
+    /// Their labels differ on one sample.
+    #[error("the two models were judged by different labels at {at}; label both by one rule")]
+    Truth {
+        /// The decision.
+        at: chrono::DateTime<chrono::Utc>,
+    },
+}
+
+/// Compares two models on the samples that both answered: those of one instant and series in both. Samples that only
+/// one has (it had seen more, or abstained) are left out.
 ///
-/// # Panics
-/// When the two do not hold the same samples in the same order.
-pub fn compare(candidate: &Predictions<Unseen>, reference: &Predictions<Unseen>) -> Comparison {
-    assert_eq!(candidate.decided_at_us(), reference.decided_at_us(), "paired on the same samples");
-    assert_eq!(candidate.truth(), reference.truth(), "paired on the same samples");
-    let days = calendar::trading_days(candidate.decided_at_us());
-    let right =
-        |p: &Predictions<Unseen>, i: usize| f64::from(u8::from(p.answer(i) == p.truth()[i]));
-    let loss = by_day(&days, |i| reference.loss(i) - candidate.loss(i));
-    let accuracy = by_day(&days, |i| right(candidate, i) - right(reference, i));
-    let interval = t_interval(&loss);
-    Comparison {
-        n: candidate.len(),
-        n_days: loss.len(),
-        days_needed: days_needed(&loss),
-        log_loss: interval,
-        accuracy: t_interval(&accuracy),
+/// # Errors
+/// [`CompareError`] when classes or labels differ.
+pub fn compare(
+    candidate: &Predictions<Unseen>,
+    reference: &Predictions<Unseen>,
+) -> Result<Comparison, CompareError> {
+    if candidate.n_classes() != reference.n_classes() {
+        return Err(CompareError::Classes {
+            candidate: candidate.n_classes(),
+            reference: reference.n_classes(),
+        });
     }
+    let common = common(candidate, reference);
+    let at_us: Vec<_> = common.iter().map(|&(i, _)| candidate.decided_at_us()[i]).collect();
+    if let Some(place) =
+        common.iter().position(|&(i, j)| candidate.truth()[i] != reference.truth()[j])
+    {
+        return Err(CompareError::Truth { at: instant(at_us[place]) });
+    }
+    let is_right = |p: &Predictions<Unseen>, i: usize| p.answer(i) == p.truth()[i];
+    let right: Vec<(bool, bool)> =
+        common.iter().map(|&(i, j)| (is_right(candidate, i), is_right(reference, j))).collect();
+    let count = |wanted: (bool, bool)| right.iter().filter(|one| **one == wanted).count() as u64;
+    let discordant = Discordant { n_first: count((true, false)), n_second: count((false, true)) };
+
+    let trading_days = calendar::trading_days(&at_us);
+    let mut days = Vec::new();
+    let mut start = 0;
+    // Samples are in order of time, so a day is a run of them.
+    for run in trading_days.chunk_by(|a, b| a == b) {
+        let range = start..start + run.len();
+        start = range.end;
+        let n = run.len() as f64;
+        let loss = |&(i, j): &(usize, usize)| reference.loss(j) - candidate.loss(i);
+        let gain = |&(ours, theirs): &(bool, bool)| f64::from(i8::from(ours) - i8::from(theirs));
+        days.push(DayDifference {
+            day: run[0],
+            n: run.len(),
+            log_loss: common[range.clone()].iter().map(loss).sum::<f64>() / n,
+            accuracy: right[range].iter().map(gain).sum::<f64>() / n,
+        });
+    }
+    Ok(Comparison::of_days(days, discordant))
 }
 
-/// Mean over each day's samples; samples are in order of time, so a day is a run.
-fn by_day(days: &[chrono::NaiveDate], value: impl Fn(usize) -> f64) -> Vec<f64> {
-    let mut means = Vec::new();
-    let mut start = 0;
-    for end in 1..=days.len() {
-        if end == days.len() || days[end] != days[start] {
-            means.push((start..end).map(&value).sum::<f64>() / (end - start) as f64);
-            start = end;
+/// Places of the samples that both hold: merges two ascending lists.
+fn common(a: &Predictions<Unseen>, b: &Predictions<Unseen>) -> Vec<(usize, usize)> {
+    let place = |p: &Predictions<Unseen>, i: usize| (p.decided_at_us()[i], p.series()[i]);
+    let (mut i, mut j) = (0, 0);
+    let mut common = Vec::with_capacity(a.len().min(b.len()));
+    while i < a.len() && j < b.len() {
+        match place(a, i).cmp(&place(b, j)) {
+            std::cmp::Ordering::Less => i += 1,
+            std::cmp::Ordering::Greater => j += 1,
+            std::cmp::Ordering::Equal => {
+                common.push((i, j));
+                (i, j) = (i + 1, j + 1);
+            }
         }
     }
-    means
+    common
 }
 
-fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (mean, variance.sqrt())
+impl Comparison {
+    /// The verdict of days that were compared one by one, such as those of a rehearsal.
+    pub fn of_days(days: Vec<DayDifference>, discordant: Discordant) -> Comparison {
+        let losses: Vec<f64> = days.iter().map(|day| day.log_loss).collect();
+        let gains: Vec<f64> = days.iter().map(|day| day.accuracy).collect();
+        let needed = stats::days_needed(&losses, ALPHA, POWER);
+        Comparison {
+            n: days.iter().map(|day| day.n).sum(),
+            n_days: days.len(),
+            log_loss: interval(&losses),
+            accuracy: interval(&gains),
+            days_needed: if days.len() < MIN_DAYS {
+                Some(needed.unwrap_or(0).max(MIN_DAYS as u64))
+            } else {
+                needed
+            },
+            mcnemar: McNemar {
+                n_candidate: discordant.n_first,
+                n_reference: discordant.n_second,
+                p: discordant.p_exact(),
+            },
+            days,
+        }
+    }
+
+    /// One-sided p of a candidate whose log-loss is worse than the reference's by `margin` nats or more: below 5 %, it is
+    /// not inferior. `None` under five days.
+    pub fn p_not_inferior(&self, margin: f64) -> Option<f64> {
+        let losses: Vec<f64> = self.days.iter().map(|day| day.log_loss).collect();
+        enough(&losses, -margin).map(|test| test.p_above())
+    }
 }
 
-fn t_interval(values: &[f64]) -> Option<Interval> {
-    if values.len() < MIN_DAYS {
-        return None;
-    }
-    let n = values.len() as f64;
-    let (mean, sd) = moments(values);
-    let error = sd / n.sqrt();
-    if error == 0.0 {
-        let p = if mean == 0.0 { 1.0 } else { 0.0 };
-        return Some(Interval { mean, low: mean, high: mean, p });
-    }
-    let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
-    let half = t.inverse_cdf(0.975) * error;
+fn enough(days: &[f64], null: f64) -> Option<TTest> {
+    TTest::one_sample(days, null).filter(|_| days.len() >= MIN_DAYS)
+}
+
+fn interval(days: &[f64]) -> Option<Interval> {
+    let test = enough(days, 0.0)?;
+    let (low, high) = test.interval(LEVEL);
     Some(Interval {
-        mean,
-        low: mean - half,
-        high: mean + half,
-        p: 2.0 * t.sf((mean / error).abs()),
+        mean: test.effect,
+        low,
+        high,
+        t: test.t(),
+        df: test.df,
+        p: test.p_two_sided(),
+        p_better: test.p_above(),
+        detectable: test.detectable(ALPHA, POWER),
     })
-}
-
-/// n with (z(0.975) + z(0.8)) · sd / √n = |mean|.
-fn days_needed(values: &[f64]) -> Option<u64> {
-    if values.len() < 2 {
-        return None;
-    }
-    let (mean, sd) = moments(values);
-    let needed = ((1.959_964 + 0.841_621) * sd / mean.abs()).powi(2).ceil();
-    (needed.is_finite() && mean != 0.0).then_some(needed as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        lineage::SeenUntil,
-        market::{DAY_US, instant},
-    };
+    use crate::{lineage::SeenUntil, market::DAY_US};
 
+    /// One sample a day at noon, Tuesdays to Fridays and Mondays, with this probability of what came.
     fn predictions(p_right: &[f64]) -> Predictions<Unseen> {
         let probabilities = p_right.iter().flat_map(|p| [*p, 1.0 - p]).collect();
-        // Tuesdays to Fridays and Mondays at noon: one trading day each.
-        let at = (0..p_right.len() as i64)
-            .map(|i| 1_704_196_800_000_000 + (i + 2 * (i / 4)) * DAY_US)
-            .collect();
-        Predictions::new(2, probabilities, vec![0; p_right.len()], at)
+        let n = p_right.len();
+        Predictions::new(2, probabilities, vec![0; n], noons(n), vec![0; n])
             .expect("valid")
             .after(SeenUntil::new(instant(0)))
     }
 
-    /// t and p of [.1, .2, -.05, .15, .3, .05] against 0 by numerical integration of Student's density with 5 degrees of
-    /// freedom (trapezoids, 2,000,000 of them).
+    fn noons(n: usize) -> Vec<i64> {
+        (0..n as i64).map(|i| 1_704_196_800_000_000 + (i + 2 * (i / 4)) * DAY_US).collect()
+    }
+
+    /// [.1, .2, -.05, .15, .3, .05] against 0: scipy.stats.ttest_1samp.
     #[test]
     fn the_interval_is_students_over_days() {
-        let interval = t_interval(&[0.1, 0.2, -0.05, 0.15, 0.3, 0.05]).expect("six days");
-        assert!((interval.mean - 0.125).abs() < 1e-12);
-        assert!((interval.p - 0.053103492).abs() < 1e-7, "{}", interval.p);
-        assert!(interval.low < 0.0 && interval.high > 0.25);
+        let found = interval(&[0.1, 0.2, -0.05, 0.15, 0.3, 0.05]).expect("six days");
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
+        close(found.mean, 0.125);
+        close(found.p, 0.05310349175179786);
+        close(found.p_better, 0.02655174587589893);
+        close(found.low, -0.002453515619175589);
+        close(found.high, 0.2524535156191756);
     }
 
     #[test]
     fn under_five_days_there_is_no_verdict_and_the_same_model_has_no_edge() {
         let few = predictions(&[0.6, 0.7, 0.8, 0.9]);
-        let comparison = compare(&few, &few);
-        assert_eq!(
-            (comparison.log_loss, comparison.n_days, comparison.days_needed),
-            (None, 4, None)
-        );
+        let comparison = compare(&few, &few).expect("the same samples");
+        assert_eq!((comparison.log_loss, comparison.p_not_inferior(0.1)), (None, None));
+        assert_eq!((comparison.n_days, comparison.days_needed), (4, Some(5)));
         let many = predictions(&[0.6; 9]);
-        let comparison = compare(&many, &many);
-        assert_eq!(
-            comparison.log_loss.map(|interval| (interval.mean, interval.p)),
-            Some((0.0, 1.0))
-        );
+        let comparison = compare(&many, &many).expect("the same samples");
+        let found = comparison.log_loss.expect("nine days");
+        assert_eq!((found.mean.to_bits(), found.p.to_bits()), (0, 1f64.to_bits()));
+        assert_eq!(comparison.days_needed, None);
+        // Nothing worse than nothing: not inferior by any margin.
+        assert_eq!(comparison.p_not_inferior(0.001), Some(0.0));
     }
 
     #[test]
     fn the_better_model_is_on_the_positive_side() {
         let good = predictions(&[0.8, 0.9, 0.7, 0.85, 0.75, 0.9, 0.6, 0.8]);
         let poor = predictions(&[0.5, 0.6, 0.6, 0.5, 0.45, 0.6, 0.5, 0.55]);
-        let comparison = compare(&good, &poor);
-        assert!(comparison.log_loss.expect("eight days").low > 0.0);
+        let comparison = compare(&good, &poor).expect("the same samples");
+        let loss = comparison.log_loss.expect("eight days");
+        assert!(loss.low > 0.0 && loss.p_better < 0.01 && loss.detectable < loss.mean);
         assert!(comparison.accuracy.expect("eight days").mean > 0.0);
+        assert_eq!((comparison.mcnemar.n_candidate, comparison.mcnemar.n_reference), (1, 0));
         assert!(comparison.days_needed.is_some_and(|days| days < 8));
+        let back = compare(&poor, &good).expect("the same samples").log_loss.expect("eight days");
+        assert!((back.mean + loss.mean).abs() < 1e-12 && back.p_better > 0.99);
+        // Worse by far more than a margin of a hundredth, by less than one of a whole nat.
+        let back = compare(&poor, &good).expect("the same samples");
+        assert!(back.p_not_inferior(0.01).expect("days") > 0.95);
+        assert!(back.p_not_inferior(1.0).expect("days") < 0.05);
+    }
+
+    #[test]
+    fn only_common_samples_count() {
+        // Two series a day; the reference lacks the first two days and one series of the last.
+        let of = |from: usize, to: usize, p: f64| {
+            let at = noons(7).into_iter().flat_map(|at| [at, at]).collect::<Vec<_>>();
+            let n = to - from;
+            let probabilities = [p, 1.0 - p].repeat(n);
+            let series = (from..to).map(|i| (i % 2) as u32).collect();
+            Predictions::new(2, probabilities, vec![0; n], at[from..to].to_vec(), series)
+                .expect("valid")
+                .after(SeenUntil::new(instant(0)))
+        };
+        let comparison = compare(&of(0, 14, 0.8), &of(4, 13, 0.4)).expect("one truth");
+        assert_eq!((comparison.n, comparison.n_days), (9, 5));
+        assert_eq!(comparison.days.iter().map(|day| day.n).collect::<Vec<_>>(), [2, 2, 2, 2, 1]);
+        assert!((comparison.log_loss.expect("days").mean - 2f64.ln()).abs() < 1e-12);
+        assert_eq!((comparison.mcnemar.n_candidate, comparison.mcnemar.n_reference), (9, 0));
+        assert!((comparison.mcnemar.p - 2.0 / 512.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn different_questions_are_not_compared() {
+        let ours = predictions(&[0.6; 6]);
+        let theirs = Predictions::new(2, [0.5, 0.5].repeat(6), vec![1; 6], noons(6), vec![0; 6])
+            .expect("valid")
+            .after(SeenUntil::new(instant(0)));
+        let error = compare(&ours, &theirs).expect_err("another truth");
+        assert!(error.to_string().contains("different labels at 2024-01-02 12:00:00"), "{error}");
+        let theirs = Predictions::new(3, vec![0.2, 0.3, 0.5], vec![0], noons(1), vec![0])
+            .expect("valid")
+            .after(SeenUntil::new(instant(0)));
+        let error = compare(&ours, &theirs).expect_err("other classes");
+        assert_eq!(error, CompareError::Classes { candidate: 2, reference: 3 });
     }
 }

@@ -5,11 +5,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::Predictions;
-use crate::market::{calendar, instant};
+use crate::{
+    market::{calendar, instant},
+    stats,
+};
 
 const N_BINS: usize = 15;
 /// Resamples behind the null band of the calibration error.
-const N_RESAMPLES: usize = 200;
+const N_RESAMPLES: usize = 500;
 
 /// What a classifier did on some samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,6 +43,8 @@ pub struct Figures {
     pub macro_f1: f64,
     /// `confusion[truth][answer]`, samples.
     pub confusion: Vec<Vec<usize>>,
+    /// Each class by itself.
+    pub per_class: Vec<ClassFigures>,
     /// Share of each class among the answers.
     pub answer_shares: Vec<f64>,
     /// Share of each class in truth.
@@ -50,6 +55,21 @@ pub struct Figures {
     pub ece_null: EceNull,
     /// The bins behind it, for a reliability diagram.
     pub reliability: Vec<Bin>,
+}
+
+/// One class against the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClassFigures {
+    /// Samples of it.
+    pub n: usize,
+    /// Answers of it.
+    pub n_answered: usize,
+    /// Share of its answers that were right; `None` where it was never answered.
+    pub precision: Option<f64>,
+    /// Share of its samples that were found; `None` where it never occurred.
+    pub recall: Option<f64>,
+    /// Harmonic mean of the two; `None` where it neither occurred nor was answered.
+    pub f1: Option<f64>,
 }
 
 /// Distribution of the calibration error of a perfectly calibrated model (consistency resampling, Bröcker & Smith 2007).
@@ -95,30 +115,43 @@ pub(super) fn figures<State>(
     let of_truth: Vec<usize> = confusion.iter().map(|row| row.iter().sum()).collect();
     let of_answer: Vec<usize> =
         (0..k).map(|class| confusion.iter().map(|row| row[class]).sum()).collect();
-    let ratio =
-        |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    let recall: Vec<f64> = (0..k).map(|c| ratio(confusion[c][c], of_truth[c])).collect();
-    let precision: Vec<f64> = (0..k).map(|c| ratio(confusion[c][c], of_answer[c])).collect();
-    let f1 = |c: usize| ratio(2 * confusion[c][c], of_truth[c] + of_answer[c]);
-    let occurs = |c: &usize| of_truth[*c] > 0;
-    let counts = |c: &usize| of_truth[*c] + of_answer[*c] > 0;
-    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+    let per_class: Vec<ClassFigures> = (0..k)
+        .map(|class| {
+            let (n_right, n, n_answered) =
+                (confusion[class][class], of_truth[class], of_answer[class]);
+            ClassFigures {
+                n,
+                n_answered,
+                precision: share(n_right, n_answered),
+                recall: share(n_right, n),
+                f1: share(2 * n_right, n + n_answered),
+            }
+        })
+        .collect();
+    // Means are over the classes in truth or answers; what is undefined in one of them counts as 0, as in scikit-learn.
+    let there = || per_class.iter().filter(|class| class.f1.is_some());
+    let macro_mean = |figure: fn(&ClassFigures) -> Option<f64>| {
+        there().map(|class| figure(class).unwrap_or(0.0)).sum::<f64>() / there().count() as f64
+    };
+    let recalls: Vec<f64> = per_class.iter().filter_map(|class| class.recall).collect();
+    let shares = |counts: &[usize]| counts.iter().map(|&count| count as f64 / n as f64).collect();
     let mut days = calendar::trading_days(predictions.decided_at_us());
     days.dedup();
-    let shares = |counts: &[usize]| counts.iter().map(|&count| ratio(count, n)).collect();
     Some(Figures {
         n,
         n_days: days.len(),
         from: instant(from),
         to: instant(to),
         out_of_sample,
-        accuracy: ratio((0..k).map(|c| confusion[c][c]).sum(), n),
-        balanced_accuracy: mean((0..k).filter(occurs).map(|c| recall[c]).collect()),
+        accuracy: (0..k).map(|class| confusion[class][class]).sum::<usize>() as f64 / n as f64,
+        balanced_accuracy: stats::mean(&recalls)?,
         log_loss: log_loss / n as f64,
         brier: brier / n as f64,
-        macro_precision: mean((0..k).filter(counts).map(|c| precision[c]).collect()),
-        macro_recall: mean((0..k).filter(counts).map(|c| recall[c]).collect()),
-        macro_f1: mean((0..k).filter(counts).map(f1).collect()),
+        macro_precision: macro_mean(|class| class.precision),
+        macro_recall: macro_mean(|class| class.recall),
+        macro_f1: macro_mean(|class| class.f1),
+        per_class,
         answer_shares: shares(&of_answer),
         truth_shares: shares(&of_truth),
         ece: ece(&answers, N_BINS),
@@ -128,14 +161,18 @@ pub(super) fn figures<State>(
     })
 }
 
+/// Right-closed bins of equal width: a confidence on an edge belongs to the bin below it.
+fn bin_of(confidence: f64, n_bins: usize) -> usize {
+    ((confidence * n_bins as f64).ceil() as usize).clamp(1, n_bins) - 1
+}
+
 fn bins(answers: &[(f64, bool)], n_bins: usize) -> Vec<Bin> {
     let mut bins = vec![Bin { n: 0, confidence: 0.0, accuracy: 0.0 }; n_bins];
     for &(confidence, right) in answers {
-        // Right-closed: a confidence on an edge belongs to the bin below it.
-        let index = ((confidence * n_bins as f64).ceil() as usize).clamp(1, n_bins) - 1;
-        bins[index].n += 1;
-        bins[index].confidence += confidence;
-        bins[index].accuracy += f64::from(u8::from(right));
+        let bin = &mut bins[bin_of(confidence, n_bins)];
+        bin.n += 1;
+        bin.confidence += confidence;
+        bin.accuracy += f64::from(u8::from(right));
     }
     for bin in bins.iter_mut().filter(|bin| bin.n > 0) {
         bin.confidence /= bin.n as f64;
@@ -150,17 +187,26 @@ fn ece(answers: &[(f64, bool)], n_bins: usize) -> f64 {
     bins(answers, n_bins).iter().map(gap).sum::<f64>() / answers.len() as f64
 }
 
-/// Outcomes drawn as if every confidence were right; a fixed seed, since the same answers must give the same band.
+/// Answers drawn again from the given ones, each right as often as it says; a fixed seed, since the same answers must
+/// give the same band.
 fn ece_null(answers: &[(f64, bool)]) -> EceNull {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let n = answers.len();
+    let drawn_from: Vec<(f64, usize)> =
+        answers.iter().map(|&(confidence, _)| (confidence, bin_of(confidence, N_BINS))).collect();
     let mut values: Vec<f64> = (0..N_RESAMPLES)
         .map(|_| {
-            let drawn: Vec<(f64, bool)> =
-                answers.iter().map(|&(p, _)| (p, rng.random::<f64>() < p)).collect();
-            ece(&drawn, N_BINS)
+            // Σ (n_b / n) |confidence - accuracy| needs of a bin only the sum of its differences.
+            let mut gaps = [0.0f64; N_BINS];
+            for _ in 0..n {
+                let (confidence, bin) = drawn_from[rng.random_range(0..n)];
+                let is_right = rng.random::<f64>() < confidence;
+                gaps[bin] += confidence - f64::from(u8::from(is_right));
+            }
+            gaps.iter().map(|gap| gap.abs()).sum::<f64>() / n as f64
         })
         .collect();
-    values.sort_by(f64::total_cmp);
+    values.sort_unstable_by(f64::total_cmp);
     EceNull {
         mean: values.iter().sum::<f64>() / values.len() as f64,
         p95: values[(values.len() * 95).div_ceil(100) - 1],
@@ -170,7 +216,10 @@ fn ece_null(answers: &[(f64, bool)]) -> EceNull {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{evaluate::Seen, lineage::SeenUntil};
+    use crate::{
+        evaluate::{PredictionsError, Seen, Temperature, calibrate},
+        lineage::SeenUntil,
+    };
 
     /// Expected values: scikit-learn 1.7 (log_loss, balanced_accuracy_score, precision/recall/f1 macro) and numpy for Brier.
     #[test]
@@ -200,8 +249,8 @@ mod tests {
     fn of(rows: &[([f64; 3], u8)]) -> Predictions<Seen> {
         let probabilities = rows.iter().flat_map(|(row, _)| *row).collect();
         let at = (0..rows.len()).map(|i| i as i64 * 1000).collect();
-        Predictions::new(3, probabilities, rows.iter().map(|(_, class)| *class).collect(), at)
-            .expect("valid")
+        let truth = rows.iter().map(|(_, class)| *class).collect();
+        Predictions::new(3, probabilities, truth, at, vec![0; rows.len()]).expect("valid")
     }
 
     #[test]
@@ -240,11 +289,75 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_distribution_is_refused() {
-        let error = Predictions::new(2, vec![0.5, 0.6], vec![0], vec![0]).expect_err("1.1 in all");
-        assert!(error.to_string().contains("sample 0"), "{error}");
-        assert!(Predictions::new(2, vec![0.5, f64::NAN], vec![0], vec![0]).is_err());
-        assert!(Predictions::new(2, vec![0.5, 0.5], vec![2], vec![0]).is_err());
-        assert!(Predictions::new(2, vec![0.5], vec![0], vec![0]).is_err());
+    fn what_is_no_distribution_out_of_order_or_ragged_is_refused() {
+        let new = |probabilities: &[f64], truth: &[u8], at: &[i64], series: &[u32]| {
+            Predictions::new(
+                2,
+                probabilities.to_vec(),
+                truth.to_vec(),
+                at.to_vec(),
+                series.to_vec(),
+            )
+        };
+        let half = [0.5; 4];
+        new(&half, &[0, 1], &[5, 5], &[0, 1]).expect("two series at one instant");
+        let error = new(&[0.5, 0.6], &[0], &[0], &[0]).expect_err("1.1 in all");
+        assert_eq!(error, PredictionsError::Distribution { sample: 0 });
+        assert!(new(&[0.5, f64::NAN], &[0], &[0], &[0]).is_err());
+        for (at, series) in [([5, 5], [1, 0]), ([5, 5], [0, 0]), ([5, 4], [0, 1])] {
+            let error = new(&half, &[0, 1], &at, &series).expect_err("out of order");
+            assert_eq!(error, PredictionsError::Order { sample: 1 });
+        }
+        assert!(new(&half, &[0, 2], &[0, 1], &[0, 0]).is_err());
+        assert!(new(&[0.5], &[0], &[0], &[0]).is_err());
+        assert!(new(&half, &[0, 1], &[0, 1], &[0]).is_err());
+    }
+
+    #[test]
+    fn a_class_that_never_occurs_has_no_figures() {
+        let predictions = of(&[([0.7, 0.2, 0.1], 0), ([0.2, 0.7, 0.1], 0)]);
+        let figures = predictions.figures_in_sample().expect("samples");
+        let [first, second, third] = figures.per_class[..] else { panic!("three classes") };
+        assert_eq!((first.precision, first.recall), (Some(1.0), Some(0.5)));
+        assert_eq!((second.precision, second.recall, second.f1), (Some(0.0), None, Some(0.0)));
+        assert_eq!((third.precision, third.recall, third.f1), (None, None, None));
+    }
+
+    /// tests/golden/evaluate_sklearn.py.
+    #[test]
+    fn figures_of_many_samples_are_those_of_scikit_learn() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/golden/evaluate.json")).expect("JSON");
+        let cases = golden.as_array().expect("a list");
+        for case in cases {
+            let k = case["n_classes"].as_u64().expect("a number") as usize;
+            let floats = |key: &str| -> Vec<f64> {
+                serde_json::from_value(case[key].clone()).expect("numbers")
+            };
+            let logits: Vec<f32> = floats("logits").into_iter().map(|x| x as f32).collect();
+            let truth: Vec<u8> = serde_json::from_value(case["truth"].clone()).expect("classes");
+            let n = truth.len();
+            let probabilities = Temperature(1.0).probabilities(&logits, k);
+            let at = (0..n as i64).collect();
+            let predictions =
+                Predictions::new(k, probabilities, truth.clone(), at, vec![0; n]).expect("valid");
+            let found = predictions.figures_in_sample().expect("samples");
+            let Temperature(temperature) = calibrate(&logits, &truth, k);
+            for (name, value, tolerance) in [
+                ("accuracy", found.accuracy, 1e-12),
+                ("balanced_accuracy", found.balanced_accuracy, 1e-12),
+                ("log_loss", found.log_loss, 1e-9),
+                ("brier", found.brier, 1e-9),
+                ("macro_precision", found.macro_precision, 1e-12),
+                ("macro_recall", found.macro_recall, 1e-12),
+                ("macro_f1", found.macro_f1, 1e-12),
+                ("ece", found.ece, 1e-9),
+                ("ln_temperature", temperature.ln(), 1e-7),
+            ] {
+                let expected = case[name].as_f64().expect(name);
+                assert!((value - expected).abs() < tolerance, "{name}: {value}, {expected}");
+            }
+        }
+        assert_eq!(cases.len(), 4);
     }
 }

@@ -13,8 +13,8 @@ use std::marker::PhantomData;
 use crate::{lineage::SeenUntil, market::Micros};
 
 pub use calibrate::{Temperature, calibrate};
-pub use compare::{Comparison, Interval, compare};
-pub use figures::{Bin, EceNull, Figures};
+pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
+pub use figures::{Bin, ClassFigures, EceNull, Figures};
 
 /// Marks predictions of samples that the model, or an ancestor, may have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +24,15 @@ pub enum Seen {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unseen {}
 
-/// Probabilities with the truth, in order of decision.
+/// Probabilities with the truth, in order of decision, and of series where decisions share an instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions<State> {
     n_classes: usize,
+    /// `[n, n_classes]` row-major.
     probabilities: Vec<f64>,
     truth: Vec<u8>,
     decided_at_us: Vec<Micros>,
+    series: Vec<u32>,
     state: PhantomData<State>,
 }
 
@@ -39,7 +41,8 @@ pub struct Predictions<State> {
 pub enum PredictionsError {
     /// The columns do not fit together.
     #[error(
-        "{n_probabilities} probabilities, {n_truth} classes and {n_instants} instants do not fit {n_classes} classes"
+        "{n_probabilities} probabilities, {n_truth} true classes, {n_instants} instants and {n_series} series do not \
+         fit {n_classes} classes"
     )]
     Shape {
         /// Probabilities given.
@@ -48,6 +51,8 @@ pub enum PredictionsError {
         n_truth: usize,
         /// Instants given.
         n_instants: usize,
+        /// Series given.
+        n_series: usize,
         /// Classes there are.
         n_classes: usize,
     },
@@ -57,10 +62,17 @@ pub enum PredictionsError {
         /// From 0.
         sample: usize,
     },
+    /// A sample does not come after the one before it.
+    #[error("sample {sample} was not decided after the one before it")]
+    Order {
+        /// From 0.
+        sample: usize,
+    },
 }
 
 impl Predictions<Seen> {
-    /// Checks and keeps: `probabilities` is `[n, n_classes]` row-major, each row sums to 1.
+    /// Checks and keeps: `probabilities` is `[n, n_classes]` row-major, each row sums to 1; instants and, within one,
+    /// series ascend, so that a sample can be found again among another model's.
     ///
     /// # Errors
     /// [`PredictionsError`].
@@ -69,14 +81,18 @@ impl Predictions<Seen> {
         probabilities: Vec<f64>,
         truth: Vec<u8>,
         decided_at_us: Vec<Micros>,
+        series: Vec<u32>,
     ) -> Result<Self, PredictionsError> {
         let n = truth.len();
         let classes_fit = truth.iter().all(|class| usize::from(*class) < n_classes);
-        if probabilities.len() != n * n_classes || decided_at_us.len() != n || !classes_fit {
+        let lengths_fit =
+            [probabilities.len(), decided_at_us.len(), series.len()] == [n * n_classes, n, n];
+        if !classes_fit || !lengths_fit {
             return Err(PredictionsError::Shape {
                 n_probabilities: probabilities.len(),
                 n_truth: n,
                 n_instants: decided_at_us.len(),
+                n_series: series.len(),
                 n_classes,
             });
         }
@@ -89,18 +105,29 @@ impl Predictions<Seen> {
         {
             return Err(PredictionsError::Distribution { sample });
         }
-        Ok(Predictions { n_classes, probabilities, truth, decided_at_us, state: PhantomData })
+        let place = |i: usize| (decided_at_us[i], series[i]);
+        if let Some(sample) = (1..n).find(|&i| place(i - 1) >= place(i)) {
+            return Err(PredictionsError::Order { sample });
+        }
+        Ok(Predictions {
+            n_classes,
+            probabilities,
+            truth,
+            decided_at_us,
+            series,
+            state: PhantomData,
+        })
     }
 
     /// Those that were decided after `seen`: the only way to predictions that count as out of sample.
     pub fn after(&self, seen: SeenUntil) -> Predictions<Unseen> {
-        let kept: Vec<usize> =
-            (0..self.truth.len()).filter(|&i| self.decided_at_us[i] > seen.micros()).collect();
+        let first = self.decided_at_us.partition_point(|at_us| *at_us <= seen.micros());
         Predictions {
             n_classes: self.n_classes,
-            probabilities: kept.iter().flat_map(|&i| self.row(i).to_vec()).collect(),
-            truth: kept.iter().map(|&i| self.truth[i]).collect(),
-            decided_at_us: kept.iter().map(|&i| self.decided_at_us[i]).collect(),
+            probabilities: self.probabilities[first * self.n_classes..].to_vec(),
+            truth: self.truth[first..].to_vec(),
+            decided_at_us: self.decided_at_us[first..].to_vec(),
+            series: self.series[first..].to_vec(),
             state: PhantomData,
         }
     }
@@ -147,6 +174,11 @@ impl<State> Predictions<State> {
     /// Instants of decision.
     pub fn decided_at_us(&self) -> &[Micros] {
         &self.decided_at_us
+    }
+
+    /// Which series each sample is of.
+    pub fn series(&self) -> &[u32] {
+        &self.series
     }
 
     /// The most probable class of one sample; the first of equals.

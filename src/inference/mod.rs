@@ -10,6 +10,7 @@ use tch::{Device, Tensor};
 
 use crate::{
     dataset::{Scaler, Windows},
+    evaluate::Temperature,
     features::{self, FeatureSet},
     labels::LabelRule,
     market::{Candles, Micros},
@@ -169,14 +170,8 @@ impl Predictor {
 
     /// Probabilities of windows, `[n, classes]` row-major.
     pub fn probabilities(&self, windows: &Windows, rows: &[u32]) -> Vec<f64> {
-        let n_classes = self.spec.classes.len();
-        let mut probabilities: Vec<f64> = self
-            .logits(windows, rows)
-            .into_iter()
-            .map(|logit| f64::from(logit) / self.spec.temperature)
-            .collect();
-        probabilities.chunks_mut(n_classes).for_each(softmax);
-        probabilities
+        let temperature = Temperature(self.spec.temperature);
+        temperature.probabilities(&self.logits(windows, rows), self.spec.classes.len())
     }
 
     /// Logits of windows, `[n, classes]` row-major; many are computed on two threads.
@@ -301,13 +296,6 @@ impl ModelSpec {
     fn shape(&self) -> Shape {
         Shape { n_features: self.features.len() as i64, n_classes: self.classes.len() as i64 }
     }
-}
-
-fn softmax(row: &mut [f64]) {
-    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|x| *x = (*x - max).exp());
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|x| *x /= sum);
 }
 
 /// One thread inside LibTorch for the whole process: the second core is used by a second network, which scales better,

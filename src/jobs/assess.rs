@@ -60,14 +60,18 @@ pub(crate) fn assess(
 ) -> anyhow::Result<Assessment> {
     let n_classes = folds.classes.len();
     let seen_until = seen_until(folds);
-    let answers = |part: &Part| {
-        Predictions::new(n_classes, probabilities(&part.rows()), part.classes(), decided(part))
+    let predictions = |part: &Part, probabilities: Vec<f64>| {
+        Predictions::new(
+            n_classes,
+            probabilities,
+            part.classes(),
+            part.decided_at_us(),
+            part.series(),
+        )
+        .map_err(Fault::integrity)
     };
     let unseen = |probabilities: Vec<f64>| -> anyhow::Result<Predictions<Unseen>> {
-        let test = &folds.test;
-        let predictions = Predictions::new(n_classes, probabilities, test.classes(), decided(test))
-            .map_err(Fault::integrity)?;
-        Ok(predictions.after(seen_until))
+        Ok(predictions(&folds.test, probabilities)?.after(seen_until))
     };
     let nothing = || Fault::input("the test part is empty");
     let test_answers = probabilities(&folds.test.rows());
@@ -85,7 +89,8 @@ pub(crate) fn assess(
         (INDICATOR, indicator.probabilities(&rules.at(&folds.test))),
     ] {
         let reference = unseen(answers)?;
-        comparisons.insert(name, evaluate::compare(&model, &reference));
+        let comparison = evaluate::compare(&model, &reference).map_err(Fault::integrity)?;
+        comparisons.insert(name, comparison);
         baselines.insert(name, reference.figures().ok_or_else(nothing)?);
     }
 
@@ -100,7 +105,7 @@ pub(crate) fn assess(
     equity.insert(INDICATOR, rule_signals.trade(material, line));
 
     let in_sample = |part: &Part| -> anyhow::Result<Figures> {
-        let predictions = answers(part).map_err(Fault::integrity)?;
+        let predictions = predictions(part, probabilities(&part.rows()))?;
         Ok(predictions.figures_in_sample().ok_or_else(nothing)?)
     };
     Ok(Assessment {
@@ -126,10 +131,6 @@ pub(crate) fn seen_until(folds: &Folds) -> SeenUntil {
         .max()
         .unwrap_or(0);
     SeenUntil::new(instant(last))
-}
-
-fn decided(part: &Part) -> Vec<i64> {
-    part.samples.iter().map(|sample| sample.decided_at_us).collect()
 }
 
 /// A class as a signal: the lower half of the classes sells, the upper half buys, a middle one holds.
