@@ -11,7 +11,7 @@ use crate::fault::Fault;
 /// Longer lines are no candles: a binary file, or one without line ends.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 /// More text than this is no file of candles (minutes of a hundred years are a tenth of it), or a bomb.
-const MAX_TEXT_BYTES: u64 = 4 << 30;
+const MAX_TEXT_BYTES: u64 = 2 << 30;
 
 /// The text of a file, and which member of an archive it was.
 pub(super) struct Text {
@@ -43,9 +43,6 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Text> {
     }
     if head.starts_with(b"PK\x05\x06") {
         return Err(Fault::input("the zip archive is empty").into());
-    }
-    if head.len() == MAX_LINE_BYTES && !head.contains(&b'\n') {
-        return Err(long_line(1).into());
     }
     let rest = file.take(MAX_TEXT_BYTES);
     let text = to_text(Cursor::new(head).chain(rest)).map_err(|error| match error {
@@ -100,10 +97,15 @@ enum NoText {
 
 fn to_text(mut from: impl Read) -> Result<String, NoText> {
     let mut bytes = Vec::new();
+    // The first line alone shows a file without line ends: gigabytes of it are not read.
+    from.by_ref().take(MAX_LINE_BYTES as u64).read_to_end(&mut bytes).map_err(NoText::Io)?;
+    if bytes.len() == MAX_LINE_BYTES && !bytes.contains(&b'\n') {
+        return Err(NoText::Refused(long_line(1)));
+    }
     from.read_to_end(&mut bytes).map_err(NoText::Io)?;
     if bytes.len() as u64 >= MAX_TEXT_BYTES {
         return Err(NoText::Refused(
-            Fault::input("the file is larger than 4 GiB").hint("split it"),
+            Fault::input("the file is larger than 2 GiB").hint("split it"),
         ));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {

@@ -100,6 +100,11 @@ impl LocalClock {
         LocalClock { zone, last_us: None, descending: false, hour: 0, hour_offset_us: None }
     }
 
+    /// Whose clock it is.
+    pub(super) fn zone(&self) -> SourceZone {
+        self.zone
+    }
+
     /// The instant of a local time, given as if it were UTC; `None` where the clocks jumped over it.
     pub(super) fn instant(&mut self, local_us: Micros) -> Option<Micros> {
         let zone = match self.zone {

@@ -51,9 +51,12 @@ pub(super) struct Layout {
 const HISTDATA_ZONE: SourceZone = SourceZone::Named(chrono_tz::America::New_York);
 
 impl Layout {
-    /// What an operator should know about this format's clock and sides.
-    pub(super) fn notes(&self, tz: Option<SourceZone>, n_naive: u64) -> Vec<String> {
+    /// What an operator should know about this file's end, clock and sides.
+    pub(super) fn notes(&self, tz: Option<SourceZone>, n_naive: u64, ended: bool) -> Vec<String> {
         let mut notes = Vec::new();
+        if !ended && self.format != "lean" {
+            notes.push("the last line has no line end: the file may have been cut off".to_owned());
+        }
         if tz.is_some() && n_naive == 0 {
             notes.push("--tz had no effect: every time in the file says its own offset".to_owned());
         }

@@ -140,37 +140,58 @@ fn read_file(path: &Path, options: &ReadOptions) -> anyhow::Result<FileCandles> 
     }
     if let Some(pair) = said_pair.as_ref().or(layout.ticker.as_ref()) {
         // Yahoo's tickers of currencies end so.
-        named.pair = Some(pair.trim_end_matches("=X").parse().map_err(Fault::input)?);
+        let said = pair.trim_end_matches("=X").parse().map_err(Fault::input)?;
+        if let Some(flag) = options.pair.as_ref().filter(|flag| **flag != said) {
+            let why = format!("the file says {said}, and --pair says {flag}");
+            return Err(Fault::input(why).hint("leave --pair out, or choose another file").into());
+        }
+        named.pair = Some(said);
     }
     let pair = options.pair.clone().or(named.pair.clone()).ok_or_else(|| {
         Fault::input(format!("the file name {name:?} does not say which pair it holds"))
             .hint("pass --pair, such as --pair EUR/USD, or name the file like EURUSD_1h.csv")
     })?;
-    let mut notes = layout.notes(options.tz, raw.n_naive);
+    let mut notes = layout.notes(options.tz, raw.n_naive, file.text.ends_with('\n'));
     if named.ask {
         notes.push("the file's name says ask prices; aifx takes prices for bid".to_owned());
     }
     if layout.points {
-        notes.extend(points_to_prices(&mut raw.columns, &pair));
+        notes.extend(points_to_prices(&mut raw, &pair)?);
     }
     let timeframe = timeframe(&raw.columns.open_at_us, options.timeframe, &named)?;
     check(raw, &layout, timeframe, options, pair, notes)
 }
 
 /// MetaTrader's python export gives prices in points: 1000 a unit where the quote currency is the yen, else 100000.
-fn points_to_prices(columns: &mut CandleColumns, pair: &Pair) -> Option<String> {
-    let is_points = |price: &f64| *price >= 1000.0 && (price - price.round()).abs() < 1e-6;
-    let CandleColumns { open, high, low, close, .. } = columns;
-    if open.is_empty() || ![&open, &high, &low, &close].iter().all(|p| p.iter().all(is_points)) {
-        return None;
-    }
-    let per_unit = if pair.quote() == "JPY" { 1e3 } else { 1e5 };
-    for prices in [open, high, low, close] {
-        for price in prices {
-            *price = price.round() / per_unit;
+fn points_to_prices(raw: &mut RawRows, pair: &Pair) -> Result<Option<String>, Fault> {
+    let CandleColumns { open, high, low, close, .. } = &mut raw.columns;
+    let is_price = |price: f64| price.is_finite() && price > 0.0;
+    let in_points = |price: f64| price >= 1000.0 && (price - price.round()).abs() < 1e-6;
+    // Rows that no scale makes candles have no say.
+    let (mut n_points, mut n_others, mut other) = (0, 0, 0);
+    for (row, &line) in raw.lines.iter().enumerate() {
+        let prices = [open[row], high[row], low[row], close[row]];
+        let valid = prices.into_iter().all(is_price);
+        if valid && prices.into_iter().all(in_points) {
+            n_points += 1;
+        } else if valid {
+            (n_others, other) = (n_others + 1, line);
         }
     }
-    Some(format!("prices are in points: {per_unit} to 1 {}", pair.quote()))
+    if n_points <= 9 * n_others {
+        return Ok(None);
+    }
+    if n_others > 0 {
+        return Err(Fault::input(format!(
+            "most prices are in whole points, and those of line {other} are not"
+        ))
+        .hint("put both into one unit"));
+    }
+    let per_unit = if pair.quote() == "JPY" { 1e3 } else { 1e5 };
+    for price in [open, high, low, close].into_iter().flatten() {
+        *price = price.round() / per_unit;
+    }
+    Ok(Some(format!("prices are in points: {per_unit} to 1 {}", pair.quote())))
 }
 
 /// The timeframe that was stated, held against the steps, or the one that the steps say.

@@ -161,7 +161,7 @@ fn row(fields: &[&[u8]], layout: &Layout, clock: &mut LocalClock) -> Result<Row,
         Some(offset_us) => local_us - offset_us,
         None => clock.instant(local_us).ok_or_else(|| {
             let at = crate::market::instant(local_us).format("%F %T");
-            format!("column 1: the clocks of the source's time zone jumped over {at}")
+            format!("column 1: the clocks of {} jumped over {at}", clock.zone())
         })?,
     };
     let columns = match &layout.second {
@@ -184,9 +184,9 @@ fn numbers(fields: &[&[u8]], columns: &Prices) -> Result<([f64; 4], f64), String
             .ok_or_else(|| bad_field(fields[column], column, name, "a number"))?;
     }
     let volume = match columns.volume {
-        Some(column) if !fields[column].is_empty() => number(fields[column])
+        Some(column) => number(fields[column])
             .ok_or_else(|| bad_field(fields[column], column, "volume", "a number"))?,
-        _ => 0.0,
+        None => 0.0,
     };
     Ok((prices, volume))
 }
@@ -246,10 +246,9 @@ fn stamp(fields: &[&[u8]], stamp: &Stamp) -> Result<(Micros, Option<Micros>), St
             .ok_or_else(|| bad_field(fields[column], column, "time", "a date and time")),
         Stamp::Two(date_column, time_column) => {
             let (date, time) = (fields[date_column], fields[time_column]);
-            let (days_us, rest) = date_us(date)
+            let (days_us, _) = date_us(date)
                 .filter(|(_, rest)| rest.is_empty())
                 .ok_or_else(|| bad_field(date, date_column, "date", "a date"))?;
-            debug_assert!(rest.is_empty());
             let (time_us, offset) =
                 time_us(time).ok_or_else(|| bad_field(time, time_column, "time", "a time"))?;
             Ok((days_us + time_us, offset))

@@ -248,3 +248,38 @@ fn a_bad_row_fails_the_file_or_is_left_out_and_named() {
         ]
     );
 }
+
+#[test]
+fn a_bad_row_does_not_turn_points_into_prices() {
+    let text = |bad: &str| {
+        let rows: String = (0..12)
+            .map(|hour| {
+                format!("2018-01-02 {hour:02}:00:00,112000.0,112900.0,111000.0,112500.0,9\n")
+            })
+            .collect();
+        format!("Date,open,high,low,close,tick_volume\n{rows}2018-01-02 12:00:00,{bad},9\n")
+    };
+    let skip = ReadOptions { on_bad_row: OnBadRow::Skip, ..options() };
+    let bad = text("0.0,0.0,0.0,0.0");
+    let file = read_text("EURUSDh1.csv", bad.as_bytes(), &skip).expect("twelve candles");
+    assert_eq!((file.columns.open[0], file.n_refused), (1.12, 1));
+    let mixed = text("1.12,1.129,1.11,1.125");
+    let (_, message) =
+        refusal(&read_text("EURUSDh1.csv", mixed.as_bytes(), &skip).expect_err("mixed"));
+    assert!(message.ends_with("most prices are in whole points, and those of line 14 are not"));
+}
+
+#[test]
+fn local_times_that_never_were_are_refused_rows() {
+    let text = "20180311 015800;1.1;1.2;1.0;1.1;0\n20180311 015900;1.1;1.2;1.0;1.1;0\n\
+                20180311 020000;1.1;1.2;1.0;1.1;0\n20180311 030000;1.1;1.2;1.0;1.1;0";
+    let error = read_text("EURUSD_M1.csv", text.as_bytes(), &options()).expect_err("a jump");
+    let (exit, message) = refusal(&error);
+    let why = "line 3: column 1: the clocks of America/New_York jumped over 2018-03-11 02:00:00";
+    assert!(exit == 4 && message.ends_with(why), "{message}");
+    let tz = Some("UTC".parse().expect("a zone"));
+    let file = read_text("EURUSD_M1.csv", text.as_bytes(), &ReadOptions { tz, ..options() });
+    let file = file.expect("four candles");
+    assert_eq!(at(file.columns.open_at_us[2]), "2018-03-11T02:00:00Z");
+    assert_eq!(file.notes, ["the last line has no line end: the file may have been cut off"]);
+}

@@ -107,6 +107,7 @@ fn each_kind_of_bad_file_is_refused_with_a_sentence_and_nothing_is_imported() {
         ("EURUSD_1h.csv", line("2024-01-02T14:00:00Z,1.1,,1.0,1.1,0"), "line 6: column 3: high is empty"),
         ("EURUSD_1h.csv", line("2024-01-02T14:00:00Z,1.1,1.2,1.15,1.1,0"), "line 6: low 1.15 is above open 1.1"),
         ("EURUSD_1h.csv", line("2024-01-02T14:00:00Z,1.1,1.2,1.0,1.1,-5"), "line 6: volume -5 is not a number of at least 0"),
+        ("EURUSD_1h.csv", line("2024-01-02T14:00:00Z,1.1,1.2,1.0,1.1,"), "line 6: column 6: volume is empty"),
         ("EURUSD_1h.csv", line("02/01/2024 14:00,1.1,1.2,1.0,1.1,0"), "line 6: column 1: time \"02/01/2024 14:00\" is not a date and time"),
         ("EURUSD_1h.csv", line("2024-01-02T14:30:00Z,1.1,1.2,1.0,1.1,0"), "line 6: 2024-01-02T14:30:00Z is off the grid of 1h"),
         ("EURUSD_1h.csv", line("2150-01-02T14:00:00Z,1.1,1.2,1.0,1.1,0"), "line 6: 2150-01-02T14:00:00Z lies in the future"),
