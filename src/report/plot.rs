@@ -60,9 +60,9 @@ impl Scale {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
-    /// Round numbers inside, at most six.
+    /// Round numbers inside, at most eight.
     fn ticks(&self) -> Vec<f64> {
-        let raw = (self.high - self.low) / 5.0;
+        let raw = (self.high - self.low) / 7.0;
         let magnitude = 10f64.powf(raw.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0]
             .map(|m| m * magnitude)
