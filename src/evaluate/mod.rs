@@ -14,7 +14,7 @@ use crate::{lineage::SeenUntil, market::Micros};
 
 pub use calibrate::{Temperature, calibrate};
 pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
-pub use figures::{Bin, ClassFigures, EceNull, Figures};
+pub use figures::{Bin, ClassFigures, EceNull, Figures, Intervals, Murphy};
 
 /// Marks predictions of samples that the model, or an ancestor, may have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

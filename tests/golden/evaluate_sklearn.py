@@ -19,10 +19,8 @@ from sklearn import metrics
 warnings.filterwarnings("ignore")
 
 
-def ece(probabilities, truth, n_bins=15):
+def ece(confidence, right, n_bins=15):
     """Right-closed bins of equal width (Naeini et al. 2015)."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
     edges = np.linspace(0, 1, n_bins + 1)
     total = 0.0
     for low, high in zip(edges[:-1], edges[1:]):
@@ -72,7 +70,8 @@ def case(seed, n, n_classes, scale, unseen_class=None):
         "macro_precision": metrics.precision_score(truth, answer, **average),
         "macro_recall": metrics.recall_score(truth, answer, **average),
         "macro_f1": metrics.f1_score(truth, answer, **average),
-        "ece": float(ece(probabilities, truth)),
+        "ece": float(ece(probabilities.max(axis=1), answer == truth)),
+        "classwise_ece": float(np.mean([ece(probabilities[:, c], truth == c) for c in range(n_classes)])),
         "ln_temperature": float(ln_t),
     }
 
