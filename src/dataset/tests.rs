@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    features::{Feature, FeatureSet},
+    features::{self, Feature, FeatureSet},
+    labels::{self, LabelRule},
     market::{CandleColumns, HOUR_US, Timeframe},
 };
 
@@ -259,6 +260,136 @@ fn shuffled_labels_keep_their_counts_and_repeat_by_seed() {
     assert_ne!(shuffled(1).classes(), folds.train.classes());
     assert_eq!(shuffled(1).class_counts(3), folds.train.class_counts(3));
     assert_eq!(shuffled(1).rows(), folds.train.rows());
+}
+
+/// Hourly candles of open hours from 2024-01-08 on, with real features and labels; each close from the one before.
+fn market(n: usize, rule: &LabelRule, mut step: impl FnMut(usize) -> f64) -> Series {
+    let mut columns = CandleColumns::default();
+    let mut at_us = 1_704_672_000_000_000;
+    let mut open = 1.1f64;
+    while columns.len() < n {
+        if calendar::is_open(instant(at_us)) {
+            let close = open * step(columns.len()).exp();
+            let (high, low) = (open.max(close), open.min(close));
+            columns.push_raw(at_us, [open, high, low, close], 0.0);
+            open = close;
+        }
+        at_us += HOUR_US;
+    }
+    of_candles(columns, rule)
+}
+
+fn of_candles(columns: CandleColumns, rule: &LabelRule) -> Series {
+    let pair = "EUR/USD".parse().expect("a pair");
+    let candles =
+        Candles::new(pair, Timeframe::Hour1, instant(i64::MAX / 4), columns).expect("valid");
+    computed(candles, rule)
+}
+
+fn computed(candles: Candles, rule: &LabelRule) -> Series {
+    let features = features::compute(features::by_name("v1").expect("the first set"), &candles);
+    let labels = labels::label(&candles, rule);
+    Series { candles, features, labels }
+}
+
+/// A price that never moves: no feature divides by nothing, and the refusal says that nothing moved (RELIABILITY F47, F48).
+#[test]
+fn a_flat_market_is_refused_for_its_one_class_and_for_nothing_else() {
+    let made = [market(400, &LabelRule::Fixed { threshold: 0.005 }, |_| 0.0)];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("finite features");
+    let error = dataset.split(&split_of([0.7, 0.15, 0.15]), &CLASSES).expect_err("one class");
+    let error = error.to_string();
+    assert!(
+        error.starts_with("all 227 training labels are hold: there is nothing to tell apart")
+            && error.ends_with("(the largest move within a horizon was 0.000 %)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_refusal_of_too_few_samples_adds_up() {
+    let made = [market(70, &LabelRule::Fixed { threshold: 0.005 }, |_| 0.0)];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("finite features");
+    let split = SplitConfig { shares: [0.7, 0.15, 0.15], min_part: 10 };
+    let error = dataset.split(&split, &CLASSES).expect_err("too few").to_string();
+    assert_eq!(
+        error,
+        "4 samples are too few: training, validation and test got 0, 0 and 0 after 4 were purged at the cuts, and each \
+         needs at least 10; of 70 candles in range 62 had too little history for a window of 3, 0 a gap in it, and 4 no \
+         label (yet)"
+    );
+}
+
+/// What was known is not changed by what came later: DESIGN 2, principle 1, for the whole way from candles to samples.
+fn check_prefix(whole: &Series, n: usize, rule: &LabelRule) {
+    let lookback = DatasetConfig { lookback: 60, ..config() };
+    let prefix = computed(whole.candles.slice(0, n), rule);
+    let all = std::slice::from_ref(whole);
+    let then = std::slice::from_ref(&prefix);
+    let all = build(&inputs(all), &lookback).expect("samples").samples().to_vec();
+    let known = prefix.candles.close_at_us(n - 1);
+    let expected: Vec<Sample> =
+        all.into_iter().filter(|sample| sample.label_until_us <= known).collect();
+    assert_eq!(build(&inputs(then), &lookback).expect("samples").samples(), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn cutting_off_the_future_changes_no_sample_that_was_settled(
+        steps in proptest::collection::vec(-0.004f64..0.004, 420),
+        n in 130usize..420,
+        rule in prop_oneof![
+            Just(LabelRule::Fixed { threshold: 0.005 }),
+            Just(LabelRule::Volatility { multiple: 1.0 }),
+            Just(LabelRule::TripleBarrier { take_profit: 0.004, stop_loss: 0.003 }),
+            Just(LabelRule::Quartile),
+        ],
+    ) {
+        check_prefix(&market(420, &rule, |row| steps[row]), n, &rule);
+    }
+}
+
+/// Real candles with their weekends, holidays and holes: every one is a sample or has a reason, no window spans a hole.
+#[test]
+fn real_candles_make_windows_without_holes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/fx/EURUSD_1h.csv");
+    let Ok(text) = std::fs::read_to_string(path) else {
+        skipped("no real candles in ../shared/data/fx");
+        return;
+    };
+    let mut columns = CandleColumns::default();
+    for row in csv::Reader::from_reader(text.as_bytes()).deserialize() {
+        let (at, open, high, low, close, volume): (DateTime<Utc>, f64, f64, f64, f64, f64) =
+            row.expect("a candle");
+        columns.push_raw(at.timestamp_micros(), [open, high, low, close], volume);
+    }
+    let rule = LabelRule::Volatility { multiple: 1.0 };
+    let made = [of_candles(columns, &rule)];
+    let inputs = inputs(&made);
+    let wanted = DatasetConfig { lookback: 60, ..config() };
+    let dataset = build(&inputs, &wanted).expect("samples");
+    let opened = made[0].candles.open_at_us();
+    assert_eq!(dataset.samples().len() + dataset.dropped().total(), opened.len());
+    let gaps = calendar::gaps(Timeframe::Hour1, opened);
+    assert_eq!(dataset.n_gaps(), gaps.len());
+    for sample in dataset.samples() {
+        let last = sample.row as usize;
+        assert!(!gaps.iter().any(|gap| gap.row > last - 59 && gap.row <= last));
+        assert_eq!(sample.window_from_us, opened[last - 59]);
+        assert_eq!(sample.decided_at_us, opened[last] + HOUR_US);
+        assert_eq!(sample.label_until_us, sample.decided_at_us + 4 * HOUR_US);
+    }
+    let dropped = dataset.dropped();
+    assert!(dropped.gap > 0 && dropped.gap <= 59 * gaps.len(), "{dropped:?}, {} gaps", gaps.len());
+    check_prefix(&made[0], 20_000, &rule);
+}
+
+#[allow(clippy::print_stderr, reason = "a test that is skipped has to say so")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 proptest! {
