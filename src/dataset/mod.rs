@@ -263,6 +263,16 @@ impl TrainPart {
         TrainPart(part)
     }
 
+    /// Which of `n_rows` rows of the windows some window of this part covers, each once however many do.
+    pub fn covered_rows(&self, lookback: usize, n_rows: usize) -> Vec<bool> {
+        let mut covered = vec![false; n_rows];
+        for sample in &self.samples {
+            let last = sample.row as usize;
+            covered[last + 1 - lookback..=last].fill(true);
+        }
+        covered
+    }
+
     /// Deals the labels anew among the samples: whatever is learned from them then is chance.
     pub fn shuffle_labels(&mut self, seed: u64) {
         use rand::{SeedableRng, seq::SliceRandom};

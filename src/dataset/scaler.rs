@@ -79,12 +79,7 @@ impl Scaler {
 
     /// Fits over the rows that training windows cover, each row once.
     pub(super) fn fit(train: &TrainPart, dataset: &Dataset<'_>) -> Scaler {
-        let lookback = dataset.config.lookback;
-        let mut covered = vec![false; dataset.n_rows()];
-        for sample in &train.samples {
-            let last = sample.row as usize;
-            covered[last + 1 - lookback..=last].fill(true);
-        }
+        let covered = train.covered_rows(dataset.config.lookback, dataset.n_rows());
         let n_covered = covered.iter().filter(|row| **row).count();
         let (median, iqr) = (0..dataset.series[0].features.columns.len())
             .into_par_iter()

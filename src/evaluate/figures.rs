@@ -304,19 +304,19 @@ fn intervals(days: &[Tally]) -> Option<Intervals> {
     let mean_block = stats::block_length(&daily).unwrap_or(1.0);
     let bootstrap = StationaryBootstrap { mean_block, n_resamples: N_DAY_RESAMPLES, seed: 0 };
     let mut sum = Tally::new(days[0].n_classes);
-    let mut of = |figure: &dyn Fn(&Tally) -> f64| {
-        bootstrap.interval(days.len(), |drawn| {
-            sum.clear();
-            drawn.iter().for_each(|&day| sum.add(&days[day]));
-            figure(&sum)
-        })
-    };
+    let drawn = bootstrap.resample(days.len(), |drawn| {
+        sum.clear();
+        drawn.iter().for_each(|&day| sum.add(&days[day]));
+        [sum.accuracy(), sum.balanced_accuracy(), sum.log_loss(), sum.macro_mean(Tally::f1)]
+    });
+    let interval =
+        |figure: usize| stats::percentile_interval(drawn.iter().map(|of| of[figure]).collect());
     Some(Intervals {
         mean_block_days: mean_block,
-        accuracy: of(&Tally::accuracy)?,
-        balanced_accuracy: of(&Tally::balanced_accuracy)?,
-        log_loss: of(&Tally::log_loss)?,
-        macro_f1: of(&|tally| tally.macro_mean(Tally::f1))?,
+        accuracy: interval(0)?,
+        balanced_accuracy: interval(1)?,
+        log_loss: interval(2)?,
+        macro_f1: interval(3)?,
     })
 }
 

@@ -575,11 +575,7 @@ fn reference(work: &Work<'_>) -> anyhow::Result<Reference> {
     let Work { set, gathered, folds, line, .. } = *work;
     let material = &gathered.material;
     let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
-    let mut covered = vec![false; n_rows];
-    for sample in &folds.train.samples {
-        let last = sample.row as usize;
-        covered[last + 1 - line.lookback..=last].fill(true);
-    }
+    let covered = folds.train.covered_rows(line.lookback, n_rows);
     let names: Vec<&str> = set.features.iter().map(|feature| feature.name).collect();
     let columns: Vec<Vec<f64>> = (0..names.len())
         .map(|feature| {

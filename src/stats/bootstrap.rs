@@ -64,8 +64,8 @@ pub struct BootstrapMean {
 }
 
 impl StationaryBootstrap {
-    /// The statistic of each resample of `n` instants, given as indices; nothing of nothing.
-    pub fn resample(&self, n: usize, mut statistic: impl FnMut(&[usize]) -> f64) -> Vec<f64> {
+    /// The statistic, or several, of each resample of `n` instants, given as indices; nothing of nothing.
+    pub fn resample<T>(&self, n: usize, mut statistic: impl FnMut(&[usize]) -> T) -> Vec<T> {
         if n == 0 {
             return Vec::new();
         }
@@ -91,23 +91,18 @@ impl StationaryBootstrap {
         let of = |indices: &[usize]| {
             indices.iter().map(|&index| values[index]).sum::<f64>() / indices.len() as f64
         };
-        let mut means = self.resample(values.len(), of);
-        means.sort_unstable_by(f64::total_cmp);
+        let means = self.resample(values.len(), of);
         let n_beyond = means.iter().filter(|&&m| m - observed >= observed).count();
-        Some(BootstrapMean {
-            mean: observed,
-            low: quantile_sorted(&means, 0.025)?,
-            high: quantile_sorted(&means, 0.975)?,
-            p_above: (1 + n_beyond) as f64 / (1 + means.len()) as f64,
-        })
+        let p_above = (1 + n_beyond) as f64 / (1 + means.len()) as f64;
+        let (low, high) = percentile_interval(means)?;
+        Some(BootstrapMean { mean: observed, low, high, p_above })
     }
+}
 
-    /// The 95 % interval of any statistic of resampled instants; values that are not finite (a Sharpe ratio without
-    /// spread) are left out. `None` where none is left.
-    pub fn interval(&self, n: usize, statistic: impl FnMut(&[usize]) -> f64) -> Option<(f64, f64)> {
-        let mut values = self.resample(n, statistic);
-        values.retain(|value| value.is_finite());
-        values.sort_unstable_by(f64::total_cmp);
-        Some((quantile_sorted(&values, 0.025)?, quantile_sorted(&values, 0.975)?))
-    }
+/// The 95 % interval of what resamples gave: their 2.5th and 97.5th percentiles. Values that are not finite (a Sharpe
+/// ratio without spread) are left out; `None` where none is left.
+pub fn percentile_interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
+    values.retain(|value| value.is_finite());
+    values.sort_unstable_by(f64::total_cmp);
+    Some((quantile_sorted(&values, 0.025)?, quantile_sorted(&values, 0.975)?))
 }

@@ -13,7 +13,7 @@ mod sharpe;
 #[cfg(test)]
 mod tests;
 
-pub use bootstrap::{BootstrapMean, StationaryBootstrap, block_length};
+pub use bootstrap::{BootstrapMean, StationaryBootstrap, block_length, percentile_interval};
 pub use means::{TTest, days_needed};
 pub use overfitting::{Overfitting, overfitting};
 pub use proportions::{Discordant, Proportion, TwoProportions};

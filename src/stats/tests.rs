@@ -132,7 +132,34 @@ fn the_bootstrap_repeats_by_seed_and_keeps_blocks_together() {
     // Nine steps of ten go on, and a jump lands on the next one in 1 of 100.
     close(n_steps as f64 / (200.0 * 99.0), 0.9 + 0.1 / 100.0, 0.01);
     assert_eq!(bootstrap.mean(&[]), None);
-    assert_eq!(bootstrap.interval(5, |_| f64::NAN), None);
+    assert_eq!(percentile_interval(vec![f64::NAN; 3]), None);
+}
+
+/// The variance of resampled means is known (Politis & Romano 1994): that of circular autocovariances, each
+/// weighed by the chance that a block lasts so long.
+#[test]
+fn resampled_means_vary_as_the_theory_says() {
+    let values = moving_sum(&generated(9, 83), 4);
+    let n = values.len();
+    let bootstrap = StationaryBootstrap { mean_block: 6.0, n_resamples: 20_000, seed: 5 };
+    let centre = mean(&values).unwrap();
+    let around = |lag: usize| -> f64 {
+        (0..n).map(|i| (values[i] - centre) * (values[(i + lag) % n] - centre)).sum::<f64>()
+            / n as f64
+    };
+    let stays = 1.0f64 - 1.0 / bootstrap.mean_block;
+    let expected = (around(0)
+        + 2.0
+            * (1..n)
+                .map(|lag| (1.0 - lag as f64 / n as f64) * stays.powi(lag as i32) * around(lag))
+                .sum::<f64>())
+        / n as f64;
+    let means =
+        bootstrap.resample(n, |drawn| drawn.iter().map(|&i| values[i]).sum::<f64>() / n as f64);
+    let found = sample_sd(&means).unwrap().powi(2);
+    assert!((found / expected - 1.0).abs() < 0.04, "{found} {expected}");
+    // Overlapping sums: one at a time they would seem to vary much less.
+    assert!(expected > 2.0 * around(0) / n as f64);
 }
 
 #[test]
