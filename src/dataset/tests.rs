@@ -352,6 +352,33 @@ proptest! {
     }
 }
 
+/// Whatever comes after the last training window: scaler, scaled training windows and quartile classes stay, to the bit.
+#[test]
+fn nothing_after_training_reaches_into_it() {
+    let folds = |made: &[Series]| {
+        let inputs = inputs(made);
+        let dataset = build(&inputs, &config()).expect("samples");
+        dataset
+            .split(&split_of([0.7, 0.15, 0.15]), LabelRule::Quartile.class_names())
+            .expect("folds")
+    };
+    let mut made = [market(400, &LabelRule::Quartile, |row| (row as f64 * 1.7).sin() * 0.002)];
+    let before = folds(&made);
+    let last = before.train.rows().into_iter().max().expect("training") as usize;
+    for column in &mut made[0].features.columns {
+        column[last + 1..].iter_mut().for_each(|value| *value = *value * 3.0 + 7.0);
+    }
+    // A training label looks four candles ahead; later returns are another market's.
+    made[0].labels.forward_return[last + 1..].iter_mut().for_each(|value| *value *= -50.0);
+    let after = folds(&made);
+    assert_eq!(before.scaler, after.scaler);
+    assert_eq!(before.train, after.train);
+    let n = (last + 1) * before.windows.n_features;
+    assert_eq!(before.windows.values[..n], after.windows.values[..n]);
+    assert_ne!(before.windows.values[n..], after.windows.values[n..]);
+    assert_ne!(before.test, after.test);
+}
+
 /// Real candles with their weekends, holidays and holes: every one is a sample or has a reason, no window spans a hole.
 #[test]
 fn real_candles_make_windows_without_holes() {
