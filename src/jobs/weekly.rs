@@ -3,6 +3,8 @@
 //! Gather (lock, run row, candles), decide (dataset, fit, figures; no connection is held), commit (files, then row).
 //! Not here: promotion.
 
+mod page;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -38,7 +40,7 @@ use crate::{
     lineage::{LineName, Period, Version},
     market::instant,
     registry::{Candidate, LockedLine, Run},
-    report::{self, EpochLoss, VersionReport},
+    report,
     train::{self, EpochRow, Fit, FitConfig, FitError, FitObserver},
 };
 
@@ -495,7 +497,8 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     files.insert(artifact::REFERENCE, pretty(&reference(work)?)?)?;
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
     files.insert(artifact::TORCHSCRIPT, torchscript(app, &predictor)?)?;
-    files.insert(artifact::REPORT, report_page(work, version, &assessment, predictor.spec()))?;
+    let page = page::version_report(work, version, &assessment, predictor.spec());
+    files.insert(artifact::REPORT, report::version_page(&page))?;
     let description = description(work, predictor.spec())?;
     let figures = figures(work, &assessment);
     let trial = Trial {
@@ -694,95 +697,4 @@ fn check(
     report.baselines = metrics["baselines"].clone();
     report.assessment = Some(assessment);
     Ok(report)
-}
-
-fn report_page(
-    work: &Work<'_>,
-    version: Version,
-    assessment: &Assessment,
-    spec: &ModelSpec,
-) -> String {
-    let Work { app, name, line, set, settings, gathered, folds, fit, .. } = *work;
-    let joined = |values: Vec<String>| values.join(", ");
-    let samples = samples(folds);
-    let (from, _) = folds.train.window().unwrap_or_default();
-    let extended = gathered
-        .extended_to_days
-        .map_or_else(String::new, |days| format!(" (extended to {days} to find enough samples)"));
-    let made_of = vec![
-        ("pairs", joined(line.pairs.iter().map(ToString::to_string).collect())),
-        ("timeframes", joined(line.timeframes.iter().map(ToString::to_string).collect())),
-        (
-            "range",
-            format!(
-                "{} to {}, {} days{extended}",
-                instant(from).format("%F"),
-                app.as_of.format("%F"),
-                settings.days
-            ),
-        ),
-        (
-            "samples",
-            format!(
-                "{} training, {} validation, {} test",
-                samples.train, samples.validation, samples.test
-            ),
-        ),
-        (
-            "features",
-            format!(
-                "{} ({} columns), windows of {} candles",
-                set.name,
-                set.features.len(),
-                line.lookback
-            ),
-        ),
-        ("label", line.label.to_string()),
-        ("model", serde_json::to_string(&line.model).unwrap_or_default()),
-        (
-            "training",
-            format!(
-                "{} epochs, the best was {}; batch {}, learning rate {}",
-                fit.history.len(),
-                fit.best_epoch,
-                settings.fit.batch,
-                settings.fit.lr
-            ),
-        ),
-        ("temperature", format!("{:.4}", spec.temperature)),
-        ("costs", format!("spread {}, slippage {}", line.costs.spread, line.costs.slippage)),
-        ("seed, threads", format!("{}, {}", settings.fit.seed, settings.fit.threads)),
-        ("dataset SHA-256", folds.sha256.clone()),
-        ("made by", format!("aifx {}, LibTorch {LIBTORCH}", env!("CARGO_PKG_VERSION"))),
-    ];
-    report::version_page(&VersionReport {
-        line: name,
-        version,
-        parent: None,
-        as_of: app.as_of,
-        seen_until: assessment.seen_until.at(),
-        made_of,
-        classes: &folds.classes,
-        test: &assessment.test,
-        validation: &assessment.validation,
-        train: &assessment.train,
-        baselines: &assessment.baselines,
-        comparisons: &assessment.comparisons,
-        backtests: &assessment.equity,
-        history: fit
-            .history
-            .iter()
-            .map(|row| EpochLoss {
-                epoch: row.epoch,
-                train: row.train_loss,
-                validation: row.validation_loss,
-            })
-            .collect(),
-        best_epoch: fit.best_epoch,
-        set,
-        gaps: gathered.material.gaps(),
-        dropped: work.dropped,
-        purged: folds.purged,
-        class_counts: folds.train.class_counts(folds.classes.len()),
-    })
 }

@@ -1,8 +1,14 @@
-//! HTML pages with plots: self-contained, light and dark, nothing fetched, nothing run.
+//! Pages for people: one self-contained HTML file that a desk head would read. [`version_page`] is the page of a
+//! version, made from a [`VersionReport`].
 //!
-//! [`version_page`] is the page of one version. Every text goes through maud, which escapes it. Not here: the figures.
+//! Invariant: a page needs nothing but itself (no network, no script, styles and plots inline), every text in it is
+//! escaped, and a figure without a value says why. Not here: where the figures come from (`jobs`).
 
 mod plot;
+mod text;
+mod verdict;
 mod version;
 
-pub use version::{EpochLoss, VersionReport, version_page};
+pub use version::{
+    Epoch, FeatureRow, GapRow, PartRow, Quality, Rival, Trading, VersionReport, version_page,
+};

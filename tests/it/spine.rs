@@ -151,7 +151,9 @@ fn from_nothing_to_a_verified_production_version() {
     }
     assert_eq!(field.count("SELECT count(*) FROM trials"), 1);
     let page = std::fs::read_to_string(directory.join("report.html")).expect("a page");
-    assert!(page.contains("Is it any good?") && page.contains("<svg") && page.len() < 1_000_000);
+    assert!(
+        page.contains("Against the baselines") && page.contains("<svg") && page.len() < 1_000_000
+    );
     assert!(
         !page.contains("http") && !page.contains("<script"),
         "the page fetches and runs nothing"
