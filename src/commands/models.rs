@@ -97,6 +97,24 @@ impl Report for ModelList {
     }
 }
 
+/// Of a version's metrics what fits on a screen: the main figures of the model and of the baselines on the same samples.
+fn brief(metrics: &Value) -> Value {
+    const FIGURES: [&str; 8] =
+        ["n", "n_days", "accuracy", "balanced_accuracy", "log_loss", "brier", "macro_f1", "ece"];
+    let pick = |figures: &Value| -> Value {
+        let picked = FIGURES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), figures.get(name)?.clone())));
+        Value::Object(picked.collect())
+    };
+    let Some(test) = metrics.get("test") else { return metrics.clone() };
+    let mut all = serde_json::Map::from_iter([("test".to_owned(), pick(test))]);
+    if let Some(Value::Object(baselines)) = metrics.get("baselines") {
+        all.extend(baselines.iter().map(|(name, figures)| (name.clone(), pick(figures))));
+    }
+    Value::Object(all)
+}
+
 impl Report for ModelDetails {
     const SCHEMA: &'static str = "aifx.models-show/1";
 
@@ -114,7 +132,7 @@ impl Report for ModelDetails {
         if let Some(report) = &self.report {
             page.field("report", report);
         }
-        section(page, "Metrics", &self.metrics);
+        section(page, "Metrics (all of them: --json)", &brief(&self.metrics));
         section(page, "In production", self.production_metrics.as_ref().unwrap_or(&Value::Null));
         section(page, "Gate", self.gate.as_ref().unwrap_or(&Value::Null));
         if !self.problems.is_empty() {

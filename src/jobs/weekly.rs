@@ -207,7 +207,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     };
     let head = Head { period: period.to_string(), as_of: app.as_of, settings_sha256 };
     scheduled::on_record(&app, &job, &locked, |run| {
-        let gathered = gather(&app, line, set, &settings, watch)?;
+        let mut gathered = gather(&app, line, set, &settings, watch)?;
         let (folds, dropped) = match gathered.fold(line, &settings) {
             Ok(folds) => folds,
             Err(error @ DatasetError::TooFew { .. }) => {
@@ -217,6 +217,9 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             }
             Err(error) => return Err(Fault::input(error).into()),
         };
+        let reference = reference(&gathered.material, &folds, set, line)?;
+        // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
+        gathered.material.features = Vec::new();
         let mut observer = Observer {
             watch,
             checkpoint: Some((&checkpoint, &head)),
@@ -237,6 +240,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             gathered: &gathered,
             folds: &folds,
             dropped,
+            reference: &reference,
             fit: &fit,
             training_s,
             began,
@@ -440,6 +444,7 @@ struct Work<'a> {
     gathered: &'a Gathered,
     folds: &'a Folds,
     dropped: Dropped,
+    reference: &'a Reference,
     fit: &'a Fit,
     training_s: f64,
     began: Instant,
@@ -494,7 +499,7 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     files.insert(artifact::MODEL, fit.weights.clone())?;
     files.insert(artifact::METRICS, pretty(&metrics)?)?;
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
-    files.insert(artifact::REFERENCE, pretty(&reference(work)?)?)?;
+    files.insert(artifact::REFERENCE, pretty(work.reference)?)?;
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
     files.insert(artifact::TORCHSCRIPT, torchscript(app, &predictor)?)?;
     let page = page::version_report(work, version, &assessment, predictor.spec());
@@ -574,9 +579,12 @@ fn history_csv(history: &[EpochRow]) -> Vec<u8> {
 }
 
 /// What the features looked like over the rows that training windows cover.
-fn reference(work: &Work<'_>) -> anyhow::Result<Reference> {
-    let Work { set, gathered, folds, line, .. } = *work;
-    let material = &gathered.material;
+fn reference(
+    material: &Material,
+    folds: &Folds,
+    set: &FeatureSet,
+    line: &LineConfig,
+) -> anyhow::Result<Reference> {
     let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
     let covered = folds.train.covered_rows(line.lookback, n_rows);
     let names: Vec<&str> = set.features.iter().map(|feature| feature.name).collect();
