@@ -27,7 +27,7 @@ use self::{
 };
 pub use self::{
     environment::{Environment, VariableFrom},
-    sections::{Config, Daily, Database, Limits, LineConfig, Weekly},
+    sections::{Config, Daily, Database, LineConfig, Weekly},
 };
 use crate::{fault::Fault, lineage::LineName};
 

@@ -23,26 +23,10 @@ pub struct Config {
     pub seed: u64,
     /// Threads to compute with; 0 takes all cores.
     pub threads: usize,
-    /// What a run may use of the machine.
-    pub limits: Limits,
     /// Where the database is; secrets stand in the environment or `.env`.
     pub database: Database,
     /// The lines by name.
     pub lines: BTreeMap<LineName, LineConfig>,
-}
-
-/// What a run may use of the machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Training is refused (exit 9) when its estimate lies above; 0 sets no limit.
-    pub memory_mib: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { memory_mib: 4096 }
-    }
 }
 
 /// Where the database is, as far as that is no secret. The environment (`DATABASE_URL`, `PG*`) comes first.
@@ -185,8 +169,6 @@ pub(super) type Objection = (Vec<&'static str>, String);
 pub(super) fn object(config: &Config) -> Vec<Objection> {
     let mut list = Vec::new();
     within(&mut list, &["threads"], config.threads as f64, 0.0, 1024.0);
-    let limit = config.limits.memory_mib as f64;
-    within(&mut list, &["limits", "memory_mib"], limit, 0.0, 16.0 * 1024.0 * 1024.0);
     if config.database.url.as_deref().is_some_and(super::environment::holds_password) {
         let why = "a password does not belong into this file; put DATABASE_URL into .env";
         list.push((vec!["database", "url"], why.to_owned()));

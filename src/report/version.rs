@@ -17,6 +17,11 @@ use crate::{
 const STYLE: &str = include_str!("version.css");
 /// Rows of a list that may be long; the rest is counted.
 const MAX_ROWS: usize = 12;
+// Rows of the table of figures that have an interval.
+const ACCURACY: &str = "Accuracy";
+const BALANCED: &str = "Balanced accuracy";
+const LOG_LOSS: &str = "Log-loss, nats ↓";
+const MACRO_F1: &str = "Macro F1";
 
 /// A row of a table of figures: its name, and how its value is written.
 type Row<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
@@ -293,14 +298,29 @@ fn metrics_table(report: &VersionReport) -> Markup {
         ("Trading days", &|f| count(f.n_days)),
         ("From", &|f| day(f.from)),
         ("To", &|f| day(f.to)),
-        ("Log-loss, nats ↓", &|f| number(f.log_loss, 4)),
+        (LOG_LOSS, &|f| number(f.log_loss, 4)),
         ("Brier score ↓", &|f| number(f.brier, 4)),
-        ("Accuracy", &|f| percent(f.accuracy)),
-        ("Balanced accuracy", &|f| percent(f.balanced_accuracy)),
+        (ACCURACY, &|f| percent(f.accuracy)),
+        (BALANCED, &|f| percent(f.balanced_accuracy)),
         ("Macro precision", &|f| percent(f.macro_precision)),
-        ("Macro F1", &|f| percent(f.macro_f1)),
+        (MACRO_F1, &|f| percent(f.macro_f1)),
         ("Calibration error ↓", &|f| percent(f.ece)),
     ];
+    // Of the figures that are an estimate; seen ones estimate nothing.
+    let interval = |name: &str, figures: &Figures| -> Option<String> {
+        let intervals = figures.intervals.filter(|_| figures.out_of_sample)?;
+        let shares = |(low, high)| format!("{} to {}", percent(low), percent(high));
+        Some(match name {
+            ACCURACY => shares(intervals.accuracy),
+            BALANCED => shares(intervals.balanced_accuracy),
+            MACRO_F1 => shares(intervals.macro_f1),
+            LOG_LOSS => {
+                let (low, high) = intervals.log_loss;
+                format!("{} to {}", number(low, 4), number(high, 4))
+            }
+            _ => return None,
+        })
+    };
     html! {
         div.scroll { table {
             thead { tr {
@@ -314,11 +334,16 @@ fn metrics_table(report: &VersionReport) -> Markup {
             } }
             tbody {
                 @for (name, value) in metrics {
-                    tr { td { (name) } @for (_, figures) in &columns { td.num { (value(figures)) } } }
+                    tr { td { (name) } @for (_, figures) in &columns {
+                        td.num {
+                            (value(figures))
+                            @if let Some(range) = interval(name, figures) { br; span.soft { (range) } }
+                        }
+                    } }
                 }
             }
         } }
-        p.soft { "“Seen” figures are of samples that the model was trained, stopped or calibrated on: they flatter it, and say nothing about tomorrow. ↓: lower is better." }
+        p.soft { "“Seen” figures are of samples that the model was trained, stopped or calibrated on: they flatter it, and say nothing about tomorrow. Ranges are 95 % intervals, resampled by blocks of trading days. ↓: lower is better." }
     }
 }
 
