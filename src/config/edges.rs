@@ -36,7 +36,17 @@ impl App {
             .into_iter()
             .find_map(|name| self.database_setting(name));
         match url.or_else(|| self.libpq_variables()) {
-            Some(text) => Source::parse(&text).map(Some),
+            Some(text) => {
+                let source = Source::parse(&text)?;
+                let passfile =
+                    self.environment.get("PGPASSFILE").map(PathBuf::from).or_else(|| {
+                        self.environment.get("HOME").map(|home| PathBuf::from(home).join(".pgpass"))
+                    });
+                Ok(Some(match passfile {
+                    Some(path) => source.with_passfile(&path),
+                    None => source,
+                }))
+            }
             None => Ok(None),
         }
     }
