@@ -100,11 +100,12 @@ fn decimals(step: f64) -> usize {
 fn day_ticks(days: &[NaiveDate], low: f64, high: f64) -> Vec<(f64, String)> {
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return Vec::new() };
     let long = (*last - *first).num_days() > 400;
-    let most = (days.len() - 1).min(4);
-    let mut list: Vec<(f64, String)> = (0..=most)
-        .map(|i| (i * (days.len() - 1)) / most.max(1))
-        .map(|place| {
-            let day = days[place];
+    let step = (days.len() - 1).div_ceil(4).max(1);
+    let mut list: Vec<(f64, String)> = days
+        .iter()
+        .enumerate()
+        .step_by(step)
+        .map(|(place, day)| {
             let text = if long { day.format("%b %Y") } else { day.format("%-d %b") };
             (place as f64, text.to_string())
         })
@@ -145,13 +146,12 @@ impl Frame<'_> {
                     line.rule x1=(LEFT) x2=(WIDTH - RIGHT) y1=(y) y2=(y) {}
                     text.tick x=(LEFT - 6.0) y=(y) dy="0.32em" text-anchor="end" { (text) }
                 }
-                @for (index, (value, text)) in self.x.ticks().into_iter().enumerate() {
+                @for (value, text) in self.x.ticks() {
                     @let x = at(self.px(value));
                     line.tickmark x1=(x) x2=(x) y1=(bottom) y2=(bottom + 4.0) {}
                     // A long text at an edge would leave the picture.
-                    @let anchor = if index == 0 && matches!(self.x.unit, Unit::Days(_)) { "start" }
-                        else if self.px(value) > WIDTH - 40.0 { "end" } else { "middle" };
-                    text.tick x=(x) y=(bottom + 16.0) text-anchor=(anchor) { (text) }
+                    @let anchor = if self.px(value) > WIDTH - 40.0 { "end" } else { "middle" };
+                text.tick x=(x) y=(bottom + 16.0) text-anchor=(anchor) { (text) }
                 }
                 line.axis x1=(LEFT) x2=(WIDTH - RIGHT) y1=(bottom) y2=(bottom) {}
                 @if !self.x.name.is_empty() {
@@ -364,23 +364,21 @@ pub(super) fn forest(title: &str, name: &str, unit: Unit<'_>, rows: &[ForestRow]
     )
 }
 
-/// Stretches of one whole, one after another: `(name, share of the whole, class)`.
-pub(super) fn strip(title: &str, parts: &[(String, f64, &str)]) -> Markup {
-    let whole: f64 = parts.iter().map(|(_, share, _)| share).sum::<f64>().max(f64::MIN_POSITIVE);
-    let lefts = parts.iter().scan(0.0, |next, (_, share, _)| {
+/// Stretches of one whole, one after another: `(share of the whole, class)`.
+pub(super) fn strip(title: &str, parts: &[(f64, &str)]) -> Markup {
+    let whole: f64 = parts.iter().map(|(share, _)| share).sum::<f64>().max(f64::MIN_POSITIVE);
+    let lefts = parts.iter().scan(0.0, |next, (share, _)| {
         let left = *next;
         *next += share / whole * WIDTH;
         Some(left)
     });
     canvas(
         title,
-        44.0,
+        26.0,
         &html! {
-            @for (left, (name, share, class)) in lefts.zip(parts) {
-                @let width = share / whole * WIDTH;
-                @let end = left + width > WIDTH - 1.0;
-                rect class=(class) x=(at(left)) y="2" width=(at((width - 2.0).max(1.0))) height="20" rx="2" {}
-                text.tick x=(at(if end { WIDTH } else { left })) y="38" text-anchor=(if end { "end" } else { "start" }) { (name) }
+            @for (left, (share, class)) in lefts.zip(parts) {
+                @let width = (share / whole * WIDTH - 2.0).max(1.0);
+                rect class=(class) x=(at(left)) y="2" width=(at(width)) height="20" rx="2" {}
             }
         },
     )

@@ -110,7 +110,7 @@ fn sentence(rival: &Rival) -> String {
         ),
         _ => String::new(),
     };
-    format!("Against the {}: {told}: {interval}{accuracy}{needed}.", rival.title)
+    format!("Against the {}: {told}, saving {interval}{accuracy}{needed}.", rival.title)
 }
 
 fn calibration(report: &VersionReport) -> Option<String> {

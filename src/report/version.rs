@@ -618,12 +618,10 @@ fn training(report: &VersionReport) -> Markup {
 fn data(report: &VersionReport) -> Markup {
     let quality = &report.quality;
     let classes = ["f1", "f2", "f3"];
-    let strip: Vec<(String, f64, &str)> = report
-        .parts
-        .iter()
-        .zip(classes)
-        .map(|(part, class)| (format!("{} {}", part.name, count(part.n)), part.n as f64, class))
-        .collect();
+    let strip: Vec<(f64, &str)> =
+        report.parts.iter().map(|part| part.n as f64).zip(classes).collect();
+    let names: Vec<(&str, &str)> =
+        classes.into_iter().zip(report.parts.iter().map(|part| part.name)).collect();
     let in_all: usize = report.parts.iter().map(|part| part.n).sum();
     let missing: u64 = quality.gaps.iter().map(|gap| u64::from(gap.n_missing)).sum();
     html! {
@@ -631,6 +629,7 @@ fn data(report: &VersionReport) -> Markup {
         div.grid {
             div.card {
                 h3 { "Samples, in the order of time" }
+                (legend(&names))
                 (plot::strip("Samples of training, validation and test", &strip))
                 div.scroll { table {
                     thead { tr { th { "Part" } th.num { "Samples" } th.num { "From" } th.num { "To" } } }
