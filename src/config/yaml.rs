@@ -93,6 +93,9 @@ impl Node {
 /// Deeper than any setting lies; keeps the recursion and the time bounded.
 const MAX_DEPTH: usize = 16;
 
+/// More values than any configuration has; keeps the time bounded for a file of full size.
+const MAX_NODES: usize = 10_000;
+
 /// Problems after which reading stops: nobody fixes more at once.
 pub(super) const MAX_PROBLEMS: usize = 50;
 
@@ -118,7 +121,8 @@ pub(super) fn parse(bytes: &[u8]) -> (Option<Node>, Vec<Problem>) {
     if !problems.is_empty() {
         return (None, problems);
     }
-    let mut reader = Reader { parser: Parser::new_from_str(text), problems: Vec::new() };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), n_nodes: 0, problems: Vec::new() };
     let node = match reader.document() {
         Ok(node) => node,
         Err(stop) => {
@@ -153,6 +157,7 @@ fn tabs(text: &str) -> Vec<Problem> {
 
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    n_nodes: usize,
     problems: Vec<Problem>,
 }
 
@@ -195,6 +200,11 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, at: Place, depth: usize) -> Result<Node, Stop> {
         if depth > MAX_DEPTH {
             return Err(Some(Problem::new(at, format!("nested deeper than {MAX_DEPTH} levels"))));
+        }
+        self.n_nodes += 1;
+        if self.n_nodes > MAX_NODES {
+            let message = format!("more than {MAX_NODES} values; this is no configuration");
+            return Err(Some(Problem::new(at, message)));
         }
         let value = match event {
             Event::Scalar(text, style, anchor, tag) => {
