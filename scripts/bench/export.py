@@ -76,10 +76,11 @@ def export(home, aifx, dsn):
 
     def run_pandas():
         import pandas
+        import psycopg2
         import sqlalchemy
 
         start = time.perf_counter()
-        engine = sqlalchemy.create_engine("postgresql+psycopg2://", connect_args={"dsn": dsn})
+        engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn))
         frame = pandas.read_sql("SELECT pair, timeframe, timestamp, open, high, low, close, volume FROM market_data"
                                 " ORDER BY pair, timeframe, timestamp", engine)
         frame.to_csv(theirs, index=False)

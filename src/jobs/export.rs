@@ -19,7 +19,10 @@ use sha2::{Digest, Sha256};
 use crate::{
     artifact,
     config::App,
-    db::export::{Selection, SeriesKey, Snapshot},
+    db::{
+        Db,
+        export::{Selection, SeriesKey, Snapshot},
+    },
     fault::Fault,
     features::{self, FeatureSet},
     labels::{self, Cuts, LabelRule, NO_CLASS},
@@ -142,15 +145,11 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<ExportReport> {
         as_of: app.as_of,
     };
     let mut db = app.db("export")?;
-    let coverage = db.coverage_text()?;
     let mut snapshot = db.snapshot()?;
     let series = snapshot.series(&selection).with_context(doing)?;
     if series.is_empty() {
-        return Err(anyhow::Error::from(
-            Fault::input(format!("no candles match (the table has {coverage})"))
-                .hint("look at --pairs, --timeframes, --start, --end and --as-of"),
-        )
-        .context(doing()));
+        drop(snapshot);
+        return Err(nothing(&mut db)?.context(doing()));
     }
     if request.dry_run {
         return Ok(ExportReport {
@@ -168,6 +167,14 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<ExportReport> {
         let _ = std::fs::remove_dir_all(&incoming);
     }
     result.with_context(doing)
+}
+
+/// The error of an export that would be empty.
+fn nothing(db: &mut Db) -> anyhow::Result<anyhow::Error> {
+    let coverage = db.coverage_text()?;
+    Ok(Fault::input(format!("no candles match (the table has {coverage})"))
+        .hint("look at --pairs, --timeframes, --start, --end and --as-of")
+        .into())
 }
 
 /// A private name beside the wanted one, on the same file system.
@@ -257,6 +264,11 @@ fn write_all(
         if note.rows > 0 {
             notes.push(note);
         }
+    }
+    if notes.is_empty() {
+        return Err(Fault::input("no candles lie in this range")
+            .hint("look at --start, --end and --as-of; `aifx status` shows what the table holds")
+            .into());
     }
     let mut files = out.finish()?;
     let signals_path = folder.join("signals.csv");

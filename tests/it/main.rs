@@ -8,6 +8,7 @@ mod config;
 mod faults;
 mod house;
 mod import;
+mod model_files;
 mod registry;
 mod spine;
 mod support;
