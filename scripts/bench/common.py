@@ -52,15 +52,24 @@ def run(command, **options):
     ).stdout
 
 
+# A process inherits the peak of the one that it was forked from, so a large driver would be measured instead of a small
+# command: a fresh interpreter starts it and reports.
+_PEAK = """
+import resource, subprocess, sys, time
+start = time.perf_counter()
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+seconds = time.perf_counter() - start
+print(status, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def peak_mib(command, **options):
     """Seconds and peak resident MiB of a command as a whole process; it must end 0."""
-    start = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, **options)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status != 0:
+    starter = [sys.executable, "-S", "-c", _PEAK, *[str(part) for part in command]]
+    status, seconds, kib = run(starter, **options).split()
+    if status != "0":
         raise SystemExit(f"error: {command} ended with status {status}")
-    return seconds, usage.ru_maxrss / 1024
+    return float(seconds), float(kib) / 1024
 
 
 def alternate(ours, theirs, pairs=3):
