@@ -74,11 +74,14 @@ impl Report for SimulateReport {
                 "best direction",
                 format!("{} right (guessing: 50 %)", percent(bayes.direction)),
             );
+            let best = match bayes.label {
+                Some(label) => format!("{} right", percent(label)),
+                None => "not worked out for this rule".to_owned(),
+            };
             page.field(
                 "best label",
                 format!(
-                    "{} right ({}; always the majority class: {})",
-                    percent(bayes.label),
+                    "{best} ({}; always the majority class: {})",
                     self.label.name(),
                     percent(bayes.label_majority)
                 ),

@@ -16,6 +16,9 @@ use crate::{
 /// More candles than this of one pair are a typing error.
 const MAX_CANDLES: usize = 20_000_000;
 
+/// 1900: no market is made, and no file imported, from before it.
+const EARLIEST_US: i64 = -2_208_988_800_000_000;
+
 /// What market to make.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -85,6 +88,17 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<SimulateReport> {
         let why =
             format!("--candles {} does not lie between 1 and {MAX_CANDLES}", request.n_candles);
         return Err(Fault::usage(why).into());
+    }
+    // Weekends are two days in seven, holidays a few a year.
+    let reach_us = 1.5 * timeframe.nominal_us() as f64 * request.n_candles as f64;
+    if request.end.timestamp_micros() as f64 - reach_us < EARLIEST_US as f64 {
+        return Err(Fault::usage(format!(
+            "{} candles of {timeframe} before {} would begin before 1900",
+            request.n_candles,
+            request.end.format("%F")
+        ))
+        .hint("lower --candles, or choose a shorter --timeframe")
+        .into());
     }
     let config = SimulateConfig {
         pairs,
