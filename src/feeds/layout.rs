@@ -48,6 +48,8 @@ pub(super) struct Layout {
     pub(super) points: bool,
 }
 
+/// LEAN's FXCM files: five hours behind UTC, without daylight saving.
+pub(super) const FXCM_ZONE: SourceZone = SourceZone::Fixed(-5 * crate::market::HOUR_US);
 const HISTDATA_ZONE: SourceZone = SourceZone::Named(chrono_tz::America::New_York);
 
 impl Layout {
@@ -67,7 +69,9 @@ impl Layout {
                         .to_owned(),
                 ),
                 "lean" => notes.push(
-                    "times were taken for UTC; LEAN's FXCM files need --tz UTC-5".to_owned(),
+                    "LEAN's files do not name their clock: FXCM's (by the file's name) were taken for UTC-5, \
+                     others for UTC; --tz says another"
+                        .to_owned(),
                 ),
                 "histdata" => notes.push(
                     "times were taken for New York's, with daylight saving; --tz says another"

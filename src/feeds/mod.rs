@@ -129,7 +129,11 @@ fn read_file(path: &Path, options: &ReadOptions) -> anyhow::Result<FileCandles> 
         named = named.or(names::read(member));
     }
     let layout = layout::detect(&file.text, &named)?;
-    let zone = options.tz.unwrap_or(layout.zone);
+    // LEAN keeps FXCM's own clock, New York's winter time all year; only the file's name says whose it is.
+    let venue_is_fxcm = name.to_ascii_lowercase().contains("fxcm");
+    let vendor =
+        if layout.format == "lean" && venue_is_fxcm { layout::FXCM_ZONE } else { layout.zone };
+    let zone = options.tz.unwrap_or(vendor);
     let mut raw = rows::parse(&file.text, &layout, zone)?;
     if raw.columns.is_empty() && raw.refused.n == 0 {
         return Err(Fault::input("the file holds a header and no rows").into());

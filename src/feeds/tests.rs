@@ -81,11 +81,11 @@ fn every_original_gives_the_right_rows_at_the_right_instants() {
         ),
         (
             "raw/lean_fxcm_minute_eurusd_20140505_quote.zip",
-            "EUR/USD 1min lean 1410 1410 2014-05-05T00:00:00Z 2014-05-05T23:59:00Z 1.38756 1.38755",
+            "EUR/USD 1min lean 1410 1410 2014-05-05T05:00:00Z 2014-05-06T04:59:00Z 1.38756 1.38755",
         ),
         (
             "raw/lean_fxcm_daily_eurusd.zip",
-            "EUR/USD 1d lean 3487 3487 2007-03-30T00:00:00Z 2018-07-04T00:00:00Z 1.33141 1.33581",
+            "EUR/USD 1d lean 3487 3487 2007-03-30T05:00:00Z 2018-07-04T05:00:00Z 1.33141 1.33581",
         ),
         (
             "raw/fxcm_gbpusd-m1-bid-2012_head.csv",
@@ -219,9 +219,9 @@ fn originals_that_are_not_candles_are_refused_with_a_sentence() {
 #[test]
 fn the_clock_of_naive_times_is_the_one_asked_for() {
     let Some(path) = original("raw/lean_fxcm_minute_eurusd_20140505_quote.zip") else { return };
-    let tz = Some("UTC-5".parse().expect("a zone"));
+    let tz = Some("UTC-4".parse().expect("a zone"));
     let file = read(&path, &ReadOptions { tz, ..options() }).expect("candles");
-    assert_eq!(at(file.columns.open_at_us[0]), "2014-05-05T05:00:00Z");
+    assert_eq!(at(file.columns.open_at_us[0]), "2014-05-05T04:00:00Z");
     assert_eq!(file.notes, ["of bid and ask the bid was taken"]);
 }
 
