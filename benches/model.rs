@@ -5,6 +5,7 @@
 //! The data are five simulated hourly pairs of CANDLES candles, the same in each call. One JSON line comes out.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an executable for a script")]
+#![allow(clippy::disallowed_methods, reason = "raw files for the peer, in a temporary folder")]
 
 use std::{path::Path, time::Instant};
 
@@ -57,9 +58,7 @@ fn folds(n_candles: usize) -> anyhow::Result<Folds> {
     });
     let candles: Vec<Candles> = market
         .into_iter()
-        .map(|one| {
-            Candles::new(one.pair, Timeframe::Hour1, instant(END_US + HOUR_US), one.columns)
-        })
+        .map(|one| Candles::new(one.pair, Timeframe::Hour1, instant(END_US + HOUR_US), one.columns))
         .collect::<Result<_, _>>()?;
     let rule = LabelRule::Volatility { multiple: 0.5 };
     let features = features::compute_all(&V1, &candles);
@@ -79,8 +78,7 @@ fn folds(n_candles: usize) -> anyhow::Result<Folds> {
 fn predictor(folds: &Folds) -> anyhow::Result<(Predictor, Vec<u8>)> {
     let network = nn::build(&ModelConfig::default(), Shape { n_features: 38, n_classes: 3 });
     let parameters = network.parameters();
-    let weights =
-        inference::weights::write(&parameters, &nn::initial_values(&parameters, SEED));
+    let weights = inference::weights::write(&parameters, &nn::initial_values(&parameters, SEED));
     let spec = ModelSpec {
         feature_set: V1.name.to_owned(),
         features: V1.features.iter().map(|feature| feature.name.to_owned()).collect(),

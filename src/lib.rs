@@ -21,6 +21,7 @@ pub mod simulate;
 
 // LEARNING: the only rooms that name `tch`.
 pub mod inference;
+pub mod libtorch;
 pub mod nn;
 pub mod train;
 

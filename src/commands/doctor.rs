@@ -25,13 +25,11 @@ pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
         Err(error) => return ui.show(&doctor::unusable(&error)),
     };
     let models = app.models();
-    let program = std::env::current_exe().unwrap_or_default();
     let connect = || app.db_as_it_is("doctor");
     let patient = Patient {
         home: &app.home,
         models: &models,
         lines: app.config.lines.keys().cloned().collect(),
-        model_program: program,
         // With --as-of, now is not what the clock says.
         host_at: setup.globals.as_of.is_none().then_some(app.as_of),
         connect: &connect,

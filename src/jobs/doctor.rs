@@ -6,14 +6,13 @@
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::models;
+use super::{loading, models};
 use crate::{
     artifact::{self, LineDir, Problem},
     db::Db,
@@ -88,8 +87,6 @@ pub struct Patient<'a> {
     pub models: &'a Path,
     /// The configured lines.
     pub lines: Vec<LineName>,
-    /// The program that loads models.
-    pub model_program: PathBuf,
     /// The host's clock, where it is to be compared.
     pub host_at: Option<DateTime<Utc>>,
     /// Opens the database, whatever its schema.
@@ -114,7 +111,7 @@ pub fn unusable(error: &anyhow::Error) -> Diagnosis {
 fn diagnose(patient: &Patient<'_>, repairs: Vec<Check>) -> Diagnosis {
     let mut checks = vec![ok("configuration", lines_text(&patient.lines))];
     checks.push(home(patient.home));
-    checks.push(model_program(&patient.model_program));
+    checks.push(torch());
     checks.extend(models_dir(patient.models));
     checks.push(disk(patient));
     match (patient.connect)() {
@@ -169,25 +166,11 @@ fn home(home: &Path) -> Check {
     }
 }
 
-/// Starts the program that links LibTorch: whether its libraries are found is the loader's to say.
-fn model_program(program: &Path) -> Check {
-    let name = "libtorch";
-    let started = Command::new(program).arg("--version").env_clear().stdin(Stdio::null()).output();
-    let hint = || Some("run scripts/setup.sh, then build again".to_owned());
-    match started {
-        Ok(output) if output.status.success() => {
-            ok(name, format!("{} loads its libraries", program.display()))
-        }
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            fail(
-                name,
-                Exit::Config,
-                format!("{} does not start: {said}", program.display()),
-                hint(),
-            )
-        }
-        Err(error) => fail(name, Exit::Config, format!("{}: {error}", program.display()), hint()),
+/// Whether a model could be loaded at all; not its answers, which `models verify` and promotion judge.
+fn torch() -> Check {
+    match loading::libtorch() {
+        Ok(()) => ok("libtorch", "loads".into()),
+        Err(error) => of_error("libtorch", &error),
     }
 }
 

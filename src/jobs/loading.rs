@@ -1,7 +1,7 @@
 //! From a version's files to a model that answers, and back: where `metadata.json` keeps the model's specification.
 //!
 //! The specification's fields stand at the top of `metadata.json`, beside its head, so that a reader without aifx finds
-//! features, scaler, lookback and classes at once. Only for commands that link LibTorch.
+//! features, scaler, lookback and classes at once.
 
 use anyhow::Context;
 use serde_json::{Map, Value};
@@ -10,7 +10,20 @@ use crate::{
     artifact::{METADATA, MODEL, Metadata, PROBE, VersionFiles},
     fault::Fault,
     inference::{ModelSpec, Predictor},
+    libtorch,
 };
+
+/// LibTorch itself, before anything is begun that needs it.
+///
+/// # Errors
+/// Exit 3 when it cannot be loaded.
+pub fn libtorch() -> anyhow::Result<()> {
+    libtorch::load().map_err(|error| {
+        Fault::config(error)
+            .hint("run scripts/setup.sh, then build again; aifx doctor checks")
+            .into()
+    })
+}
 
 /// The fields that a model's specification adds to `metadata.json`.
 ///
@@ -28,6 +41,7 @@ pub fn description(spec: &ModelSpec) -> anyhow::Result<Map<String, Value>> {
 /// # Errors
 /// Exit 7 naming what does not fit: the specification, the feature set of this aifx, the weights.
 pub fn predictor(files: &VersionFiles) -> anyhow::Result<Predictor> {
+    libtorch()?;
     let metadata = Metadata::from_bytes(files.require(METADATA)?)?;
     let version = metadata.version;
     let spec: ModelSpec = serde_json::from_value(Value::Object(metadata.rest))

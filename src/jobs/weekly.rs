@@ -173,6 +173,7 @@ struct Settings {
 /// asked to stop.
 pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Result<WeeklyReport> {
     let began = Instant::now();
+    loading::libtorch()?;
     let (name, line) = app.line(request.line.as_ref())?;
     let set = material::feature_set(line)?;
     let settings = settings(app, line, request)?;

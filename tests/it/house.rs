@@ -10,7 +10,7 @@ const FLOORS: [(&str, &[&str]); 6] = [
     ("COMMANDS", &["commands", "ui"]),
     ("JOBS", &["jobs", "config"]),
     ("EDGES", &["registry", "artifact", "db", "feeds", "notify", "report"]),
-    ("LEARNING", &["train", "inference", "nn"]),
+    ("LEARNING", &["train", "inference", "nn", "libtorch"]),
     (
         "CORE",
         &[

@@ -606,7 +606,6 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
         home: field.home.path(),
         models: &models,
         lines: vec![line()],
-        model_program: "/bin/true".into(),
         host_at: Some(field.db().health().expect("asked").at),
         connect: &connect,
     };
