@@ -40,7 +40,7 @@ def main():
          goal_ms=25, stretch_ms=10)
     left, right = alternate(lambda: peak_mib(ours)[1], lambda: peak_mib(theirs)[1])
     emit("startup_memory", "MiB", left, right, f"python: {IMPORTS}", None, None, "lower", 1, checked, goal_mib=30)
-    note("startup: a wish, not a must: every command loads LibTorch, the price of one binary")
+    note("startup: a command that touches no model; LibTorch is loaded by those that do")
 
 
 main()
