@@ -15,6 +15,7 @@ pub mod dataset;
 pub mod drift;
 pub mod evaluate;
 pub mod features;
+pub mod gate;
 pub mod labels;
 pub mod outcome;
 pub mod simulate;

@@ -533,6 +533,32 @@ lines:
     }
 
     #[test]
+    fn a_gate_has_limits_of_its_own() {
+        let (config, _) =
+            read(b"lines: {a: {gate: {preset: classic, min_days: 10, margin: 0.02}}, b: {}}")
+                .expect("a good file");
+        let gate = |name: &str| config.lines[&name.parse().expect("a name")].gate.clone();
+        use crate::gate::{GateConfig, Preset};
+        assert_eq!(gate("b"), GateConfig::default());
+        let expected = GateConfig {
+            preset: Preset::Classic,
+            min_days: 10,
+            margin: 0.02,
+            ..GateConfig::default()
+        };
+        assert_eq!(gate("a"), expected);
+        assert_eq!(
+            refusals("lines: {a: {gate: {min_days: 4, alfa: 0.1, preset: strict, margin: 0.05}}}"),
+            [
+                "1:13 max_margin: 0.03 is below the margin of 0.05 that it should widen to",
+                "1:30 min_days: 4 does not lie between 5 and 365",
+                "1:33 unknown key `alfa`; did you mean `alpha`?",
+                "1:52 preset: unknown variant `strict` stands where `standard` or `classic` is wanted",
+            ]
+        );
+    }
+
+    #[test]
     fn files_that_are_no_configuration_are_refused() {
         for (text, word) in [
             ("", "empty"),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Choice, Shape};
 use crate::{
+    gate::GateConfig,
     labels::LabelRule,
     lineage::LineName,
     market::{Pair, Timeframe},
@@ -59,6 +60,8 @@ pub struct LineConfig {
     pub daily: Daily,
     /// What a trade costs.
     pub costs: Costs,
+    /// What a version must show before it is promoted.
+    pub gate: GateConfig,
 }
 
 impl Default for LineConfig {
@@ -74,6 +77,7 @@ impl Default for LineConfig {
             weekly: Weekly::default(),
             daily: Daily::default(),
             costs: Costs::default(),
+            gate: GateConfig::default(),
         }
     }
 }
@@ -239,6 +243,8 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     let costs = &line.costs;
     within(&mut list, &["costs", "spread"], costs.spread, 0.0, 1e6);
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
+    let gate = line.gate.problems().into_iter();
+    list.extend(gate.map(|(key, why)| (vec!["gate", key], why)));
     list
 }
 

@@ -7,27 +7,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Db, Failed};
-use crate::lineage::{LineName, Version};
-
-/// Which question a score answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Track {
-    /// Same recipe, newer data.
-    Refresh,
-    /// Other features, label, architecture or hyperparameters.
-    Change,
-}
-
-impl Track {
-    /// The name in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            Track::Refresh => "refresh",
-            Track::Change => "change",
-        }
-    }
-}
+use crate::{
+    gate::Track,
+    lineage::{LineName, Version},
+};
 
 /// One score of a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

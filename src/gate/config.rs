@@ -1,0 +1,104 @@
+//! [`GateConfig`]: the thresholds, and which of them cannot be.
+
+use serde::{Deserialize, Serialize};
+
+/// Which list of rules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Tests by trading day against what is in production and against the class prior.
+    #[default]
+    Standard,
+    /// Accuracy at least that of production plus two points, Sharpe no worse, gap under five points, under 5 ms.
+    Classic,
+}
+
+/// The thresholds of a line's gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateConfig {
+    /// The list of rules.
+    pub preset: Preset,
+    /// Fewer common trading days than this are no evidence; at least 5.
+    pub min_days: u32,
+    /// One-sided level of a test by day, and the most that one change may spend.
+    pub alpha: f64,
+    /// How much worse a refresh may be: share of the incumbent's mean log-loss.
+    pub margin: f64,
+    /// Age of the incumbent at which the margin has doubled.
+    pub half_life_days: f64,
+    /// The widest margin, however old the incumbent: share of its mean log-loss.
+    pub max_margin: f64,
+    /// Wrong changes, as a share of the changes promoted, that a line may expect in a year.
+    pub change_budget: f64,
+    /// A class that is answered more often than this share is a collapse.
+    pub max_class_share: f64,
+    /// Difference of training and validation accuracy that is too much.
+    pub max_train_gap: f64,
+    /// Time for one prediction that is too much.
+    pub max_latency_ms: f64,
+    /// Probability of backtest overfitting above which the search is not believed.
+    pub max_pbo: f64,
+    /// `classic`: accuracy that must be gained.
+    pub min_accuracy_gain: f64,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        GateConfig {
+            preset: Preset::Standard,
+            min_days: 5,
+            alpha: 0.05,
+            margin: 0.01,
+            half_life_days: 14.0,
+            max_margin: 0.03,
+            change_budget: 0.10,
+            max_class_share: 0.95,
+            max_train_gap: 0.05,
+            max_latency_ms: 5.0,
+            max_pbo: 0.5,
+            min_accuracy_gain: 0.02,
+        }
+    }
+}
+
+impl GateConfig {
+    /// Settings that cannot be, by key, with the reason.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let ranges = [
+            ("min_days", f64::from(self.min_days), 5.0, 365.0),
+            ("alpha", self.alpha, 1e-6, 0.2),
+            ("margin", self.margin, 0.0, 0.1),
+            ("half_life_days", self.half_life_days, 1.0, 3650.0),
+            ("max_margin", self.max_margin, 0.0, 0.2),
+            ("change_budget", self.change_budget, 1e-6, 0.5),
+            ("max_class_share", self.max_class_share, 0.5, 1.0),
+            ("max_train_gap", self.max_train_gap, 0.001, 1.0),
+            ("max_latency_ms", self.max_latency_ms, 0.001, 60_000.0),
+            ("max_pbo", self.max_pbo, 0.0, 1.0),
+            ("min_accuracy_gain", self.min_accuracy_gain, 0.0, 0.5),
+        ];
+        let mut problems: Vec<_> = ranges
+            .into_iter()
+            // Written so that NaN fails.
+            .filter(|(_, value, low, high)| !(low..=high).contains(&value))
+            .map(|(key, value, low, high)| {
+                (key, format!("{key}: {value} does not lie between {low} and {high}"))
+            })
+            .collect();
+        if self.max_margin < self.margin {
+            let why = format!(
+                "max_margin: {} is below the margin of {} that it should widen to",
+                self.max_margin, self.margin
+            );
+            problems.push(("max_margin", why));
+        }
+        problems
+    }
+
+    /// The margin of a refresh, as a share of the incumbent's mean log-loss: `margin · (1 + age / half-life)`, never
+    /// above `max_margin`, so that an old incumbent does not let anything through.
+    pub fn margin_share(&self, age_days: f64) -> f64 {
+        (self.margin * (1.0 + age_days.max(0.0) / self.half_life_days)).min(self.max_margin)
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether a candidate may answer instead of what answers now: rules, each with a threshold, a measured value, a verdict.
+//!
+//! Main types: [`Evidence`] goes in, [`GateConfig`] holds the thresholds, [`judge`] gives a [`Verdict`] that is stored as it
+//! is. Two questions ([`Track`]): newer data must not be *inferior* within a margin, since proof of superiority within a
+//! week would leave models to go stale; another recipe must be *superior* within an error budget for the year ([`lond`]).
+//!
+//! Invariants: only predictions that their model had not seen are compared, by type; the trading day is the unit of every
+//! test; under five days nothing passes; a figure that a rule needs and nobody has is a refusal.
+//! Not here: who fetches the evidence, counts trials and promotes (`jobs`), what a table of it looks like (`report`).
+
+mod config;
+mod day_test;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    evaluate::{Predictions, Unseen},
+    lineage::Version,
+    stats::{self, ReturnMoments},
+};
+
+pub use config::{GateConfig, Preset};
+pub use day_test::{DayTest, Found, days_needed, lond, power};
+pub use rules::judge;
+pub use verdict::{Bound, Outcome, Rule, Unit, Verdict};
+
+/// Which question a score answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Track {
+    /// Same recipe, newer data.
+    Refresh,
+    /// Other features, label, architecture or hyperparameters.
+    Change,
+}
+
+impl Track {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Track::Refresh => "refresh",
+            Track::Change => "change",
+        }
+    }
+}
+
+/// All that is known about a candidate when it is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The question.
+    pub track: Track,
+    /// The candidate's answers; those of its rehearsals, pooled, for a fine-tune.
+    pub candidate: &'a Predictions<Unseen>,
+    /// What it would replace.
+    pub reference: Reference<'a>,
+    /// The answers of the training part's class shares, on the same samples.
+    pub class_prior: &'a Predictions<Unseen>,
+    /// Share right in training.
+    pub train_accuracy: Option<f64>,
+    /// Share right in validation.
+    pub validation_accuracy: Option<f64>,
+    /// Time that one prediction takes.
+    pub latency_ms: Option<f64>,
+    /// Versions of the line that were ever scored, this one included.
+    pub n_trials: u64,
+    /// How often the best of the versions was below the middle out of sample ([`stats::overfitting`]).
+    pub pbo: Option<f64>,
+    /// What the line's changes have had of this year's error budget; only the change track asks.
+    pub budget: Budget,
+    /// Of the candidate's trades.
+    pub sharpe: Option<SharpeFigures>,
+}
+
+/// What a candidate is compared with.
+#[derive(Debug, Clone, Copy)]
+pub enum Reference<'a> {
+    /// There is a model in production.
+    Incumbent(Incumbent<'a>),
+    /// There is none: the class prior and the indicator rule stand in its place, and the candidate must hold against both.
+    Baselines(Baselines<'a>),
+}
+
+/// The policy that the candidate would end.
+#[derive(Debug, Clone, Copy)]
+pub struct Incumbent<'a> {
+    /// The version in production now.
+    pub version: Version,
+    /// Each day answered by the version that was in production that morning: unseen by construction.
+    pub predictions: &'a Predictions<Unseen>,
+    /// Days since the data of the version in production ended; the margin widens with it.
+    pub age_days: f64,
+    /// Sharpe ratio of its trades over the same days, annualised; the preset `classic` asks.
+    pub sharpe: Option<f64>,
+}
+
+/// What stands in the place of a model that does not exist, beside the class prior.
+#[derive(Debug, Clone, Copy)]
+pub struct Baselines<'a> {
+    /// The indicator rule's answers on the same samples.
+    pub indicator: &'a Predictions<Unseen>,
+    /// Sharpe ratio of its trades, annualised.
+    pub sharpe: Option<f64>,
+}
+
+/// A line's use of its error budget in a year: counted from the trials, never configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Versions that the change track has scored this year, promoted or not, this one included: from 1.
+    pub n_tests: u64,
+    /// Those of them that were promoted before.
+    pub n_promotions: u64,
+}
+
+/// A Sharpe ratio with what it is worth; shown, since 30 days decide nothing about it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SharpeFigures {
+    /// Annualised by √252.
+    pub sharpe: f64,
+    /// On the same scale (Lo 2002 with skewness and kurtosis; Bailey & López de Prado 2012).
+    pub standard_error: Option<f64>,
+    /// DSR: probability that the true ratio is above what the best of so many trials shows by chance.
+    pub deflated: Option<f64>,
+    /// Days of returns behind it.
+    pub n_days: usize,
+}
+
+const DAYS_A_YEAR: f64 = 252.0;
+
+impl SharpeFigures {
+    /// Of daily returns, where the Sharpe ratios (per day) of `n_trials` effective trials had this variance: `None`
+    /// where they do not vary. Without a variance there is no deflated value.
+    pub fn of(
+        returns: &[f64],
+        trials_variance: Option<f64>,
+        n_trials: f64,
+    ) -> Option<SharpeFigures> {
+        let moments = ReturnMoments::of(returns)?;
+        let benchmark = trials_variance.map(|v| stats::deflated_benchmark(v, n_trials));
+        Some(SharpeFigures {
+            sharpe: moments.sharpe * DAYS_A_YEAR.sqrt(),
+            standard_error: moments.standard_error().map(|error| error * DAYS_A_YEAR.sqrt()),
+            deflated: benchmark.and_then(|zero| stats::probabilistic_sharpe(&moments, zero)),
+            n_days: moments.n,
+        })
+    }
+}

@@ -1,0 +1,458 @@
+//! Golden values (tests/golden/gate_scipy.py), every rule on both sides of its threshold, and what holds of any evidence.
+
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::{
+    evaluate::{Comparison, DayDifference},
+    lineage::SeenUntil,
+    market::{DAY_US, HOUR_US, instant},
+    stats::Discordant,
+};
+
+/// Monday 2024-01-08 00:00 UTC.
+const MONDAY_US: i64 = 1_704_672_000_000_000;
+const HOURS: usize = 20;
+
+/// Three classes, `HOURS` samples on each of `n_days` weekdays, answered by `row(sample, truth)`.
+fn predictions(
+    n_days: usize,
+    truth: &[u8],
+    mut row: impl FnMut(usize, u8) -> [f64; 3],
+) -> Predictions<Unseen> {
+    let n = n_days * HOURS;
+    let at = (0..n).map(|i| {
+        let (day, hour) = ((i / HOURS) as i64, (i % HOURS) as i64);
+        MONDAY_US + (day + 2 * (day / 5)) * DAY_US + hour * HOUR_US
+    });
+    let probabilities = (0..n).flat_map(|i| row(i, truth[i])).collect();
+    Predictions::new(3, probabilities, truth[..n].to_vec(), at.collect(), vec![0; n])
+        .expect("valid")
+        .after(SeenUntil::new(instant(0)))
+}
+
+/// A calibrated world: the truth is drawn from shares that change from sample to sample.
+struct World {
+    shares: Vec<[f64; 3]>,
+    truth: Vec<u8>,
+}
+
+impl World {
+    fn new(n_days: usize, seed: u64) -> World {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (shares, truth) = (0..n_days * HOURS)
+            .map(|_| {
+                let weights = [(); 3].map(|()| 0.2 + rng.random::<f64>());
+                let sum: f64 = weights.iter().sum();
+                let shares = weights.map(|weight| weight / sum);
+                let drawn = rng.random::<f64>();
+                let class = if drawn < shares[0] {
+                    0
+                } else if drawn < shares[0] + shares[1] {
+                    1
+                } else {
+                    2
+                };
+                (shares, class)
+            })
+            .unzip();
+        World { shares, truth }
+    }
+
+    fn n_days(&self) -> usize {
+        self.truth.len() / HOURS
+    }
+
+    /// Knows `skill` of what there is to know.
+    fn knowing(&self, skill: f64) -> Predictions<Unseen> {
+        self.answered(|i, _| self.shares[i].map(|share| skill * share + (1.0 - skill) / 3.0))
+    }
+
+    fn answered(&self, row: impl FnMut(usize, u8) -> [f64; 3]) -> Predictions<Unseen> {
+        predictions(self.n_days(), &self.truth, row)
+    }
+}
+
+fn evidence<'a>(
+    track: Track,
+    candidate: &'a Predictions<Unseen>,
+    incumbent: &'a Predictions<Unseen>,
+    prior: &'a Predictions<Unseen>,
+) -> Evidence<'a> {
+    Evidence {
+        track,
+        candidate,
+        reference: Reference::Incumbent(Incumbent {
+            version: "v1.3".parse().expect("a version"),
+            predictions: incumbent,
+            age_days: 7.0,
+            sharpe: Some(1.0),
+        }),
+        class_prior: prior,
+        train_accuracy: Some(0.45),
+        validation_accuracy: Some(0.43),
+        latency_ms: Some(0.3),
+        n_trials: 4,
+        pbo: None,
+        budget: Budget { n_tests: 1, n_promotions: 0 },
+        sharpe: Some(SharpeFigures {
+            sharpe: 1.2,
+            standard_error: Some(2.0),
+            deflated: None,
+            n_days: 20,
+        }),
+    }
+}
+
+fn outcome(verdict: &Verdict, name: &str) -> Outcome {
+    verdict.rules.iter().find(|rule| rule.name == name).expect(name).verdict
+}
+
+fn standard(evidence: &Evidence<'_>) -> Verdict {
+    judge(evidence, &GateConfig::default())
+}
+
+#[test]
+fn a_refresh_may_be_as_good_and_a_change_must_be_better() {
+    let world = World::new(20, 1);
+    let (good, prior) = (world.knowing(1.0), world.knowing(0.0));
+    let verdict = standard(&evidence(Track::Refresh, &good, &good, &prior));
+    assert!(verdict.passed, "{}", verdict.summary());
+    assert_eq!((verdict.against.as_str(), verdict.n_days, verdict.budget), ("v1.3", 20, None));
+    assert!(verdict.summary().starts_with("passed against v1.3: log-loss better"), "{verdict:?}");
+
+    let verdict = standard(&evidence(Track::Change, &good, &good, &prior));
+    assert_eq!(verdict.refusals().map(Rule::title).collect::<Vec<_>>(), ["superior to v1.3"]);
+    let verdict = standard(&evidence(Track::Change, &good, &prior, &prior));
+    assert!(verdict.passed, "{}", verdict.summary());
+
+    let verdict = standard(&evidence(Track::Refresh, &prior, &good, &prior));
+    assert_eq!(outcome(&verdict, "not inferior to"), Outcome::Failed);
+    assert!(verdict.summary().contains("whatever the days"), "{}", verdict.summary());
+}
+
+#[test]
+fn a_verdict_is_read_back_as_it_was_written() {
+    let world = World::new(20, 2);
+    let (good, prior) = (world.knowing(1.0), world.knowing(0.0));
+    for preset in [Preset::Standard, Preset::Classic] {
+        let config = GateConfig { preset, ..GateConfig::default() };
+        let verdict = judge(&evidence(Track::Change, &good, &prior, &prior), &config);
+        let text = serde_json::to_string(&verdict).expect("JSON");
+        assert_eq!(serde_json::from_str::<Verdict>(&text).expect("a verdict"), verdict);
+        assert!(text.contains("\"preset\":\"") && text.contains("\"verdict\":\"passed\""));
+    }
+}
+
+#[test]
+fn the_spent_budget_asks_more_of_later_changes() {
+    let world = World::new(8, 3);
+    let (good, prior) = (world.knowing(1.0), world.knowing(0.0));
+    let of = |n_tests, n_promotions| {
+        let budget = Budget { n_tests, n_promotions };
+        standard(&Evidence { budget, ..evidence(Track::Change, &good, &prior, &prior) })
+    };
+    let alpha = |verdict: &Verdict| verdict.rules[0].threshold.expect("a level");
+    // The first alone is held to what one decision may be wrong.
+    assert_eq!(alpha(&of(1, 0)).to_bits(), 0.05f64.to_bits());
+    assert!((alpha(&of(2, 0)) - lond(0.1, 2, 0)).abs() < 1e-15);
+    assert!(alpha(&of(9, 1)) > alpha(&of(9, 0)));
+    assert!(of(1, 0).passed, "{}", of(1, 0).summary());
+    let late = of(500, 0);
+    assert_eq!(outcome(&late, "superior to"), Outcome::Failed);
+    assert!(late.rules[0].detail.contains("change 500 of the year"), "{}", late.rules[0].detail);
+    // A year's levels add up to no more than the budget where nothing is promoted.
+    assert!((1..5000).map(|k| lond(0.1, k, 0)).sum::<f64>() < 0.1);
+}
+
+#[test]
+fn too_few_days_are_a_refusal_that_says_how_many_it_takes() {
+    let world = World::new(4, 4);
+    let (good, prior) = (world.knowing(1.0), world.knowing(0.0));
+    for (track, preset) in [
+        (Track::Refresh, Preset::Standard),
+        (Track::Change, Preset::Standard),
+        (Track::Refresh, Preset::Classic),
+    ] {
+        let config = GateConfig { preset, ..GateConfig::default() };
+        let verdict = judge(&evidence(track, &good, &prior, &prior), &config);
+        assert!(!verdict.passed);
+        let rule = &verdict.rules[0];
+        assert_eq!((rule.verdict, rule.measured), (Outcome::Insufficient, None));
+        assert!(rule.detail.contains("4 trading days") && rule.detail.contains("it takes"));
+        assert!(verdict.days_needed().is_some_and(|days| days >= 5));
+    }
+    // Five would be enough by default, and are not where ten are asked for.
+    let world = World::new(5, 4);
+    let (good, prior) = (world.knowing(1.0), world.knowing(0.0));
+    let ten = GateConfig { min_days: 10, ..GateConfig::default() };
+    let verdict = judge(&evidence(Track::Refresh, &good, &good, &prior), &ten);
+    assert_eq!(verdict.days_needed(), Some(10));
+    assert!(standard(&evidence(Track::Refresh, &good, &good, &prior)).passed);
+}
+
+#[test]
+fn each_figure_has_two_sides() {
+    let world = World::new(20, 5);
+    let (good, prior) = (world.knowing(1.0), world.knowing(0.0));
+    let given = evidence(Track::Refresh, &good, &good, &prior);
+    let check = |name: &str, changed: Evidence<'_>, expected: Outcome| {
+        let verdict = standard(&changed);
+        assert_eq!(outcome(&verdict, name), expected, "{name}: {verdict:?}");
+        assert_eq!(verdict.passed, !expected.refuses());
+    };
+    use Outcome::{Failed, Insufficient, Passed, Shown};
+    check("latency", Evidence { latency_ms: Some(4.999), ..given }, Passed);
+    check("latency", Evidence { latency_ms: Some(5.0), ..given }, Failed);
+    check("latency", Evidence { latency_ms: Some(f64::NAN), ..given }, Insufficient);
+    check("latency", Evidence { latency_ms: None, ..given }, Insufficient);
+    check("training gap", Evidence { train_accuracy: Some(0.479), ..given }, Passed);
+    check("training gap", Evidence { train_accuracy: Some(0.481), ..given }, Failed);
+    check("training gap", Evidence { train_accuracy: Some(0.37), ..given }, Failed);
+    check("training gap", Evidence { validation_accuracy: None, ..given }, Insufficient);
+    check("overfitting", Evidence { pbo: Some(0.9), n_trials: 9, ..given }, Shown);
+    check("overfitting", Evidence { pbo: None, n_trials: 10, ..given }, Shown);
+    check("overfitting", Evidence { pbo: Some(0.5), n_trials: 10, ..given }, Passed);
+    check("overfitting", Evidence { pbo: Some(0.51), n_trials: 10, ..given }, Failed);
+    check("Sharpe ratio", Evidence { sharpe: None, ..given }, Shown);
+    check("Sharpe ratio", Evidence { ..given }, Shown);
+}
+
+#[test]
+fn one_answer_to_everything_is_a_collapse() {
+    let world = World::new(20, 6);
+    let prior = world.knowing(0.0);
+    let share = |others: usize| {
+        let candidate = world.answered(|i, _| {
+            if i < others { [0.3333, 0.3334, 0.3333] } else { [0.3334, 0.3333, 0.3333] }
+        });
+        outcome(
+            &standard(&evidence(Track::Refresh, &candidate, &prior, &prior)),
+            "no class collapse",
+        )
+    };
+    // Of 400 answers.
+    assert_eq!((share(20), share(19)), (Outcome::Passed, Outcome::Failed));
+}
+
+#[test]
+fn a_boast_is_not_calibrated_and_loses_to_the_class_prior() {
+    let world = World::new(20, 7);
+    let prior = world.knowing(0.0);
+    let boastful = world.answered(|i, _| {
+        let mut row = [0.02; 3];
+        row[usize::from(evaluate_answer(&world.shares[i]))] = 0.96;
+        row
+    });
+    let verdict = standard(&evidence(Track::Refresh, &boastful, &boastful, &prior));
+    let names: Vec<&str> = verdict.refusals().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["not worse than", "calibration"]);
+}
+
+fn evaluate_answer(row: &[f64]) -> u8 {
+    crate::evaluate::answer_of(row)
+}
+
+#[test]
+fn without_a_production_model_both_baselines_stand_in_its_place() {
+    let world = World::new(20, 8);
+    let (good, prior, strong) = (world.knowing(1.0), world.knowing(0.0), world.knowing(1.0));
+    let of = |track, indicator| {
+        let baselines = Baselines { indicator, sharpe: Some(0.5) };
+        let given = evidence(track, &good, &good, &prior);
+        standard(&Evidence { reference: Reference::Baselines(baselines), ..given })
+    };
+    let verdict = of(Track::Change, &prior);
+    assert!(verdict.passed && verdict.against == "the baselines", "{}", verdict.summary());
+    let titles: Vec<_> = verdict.rules[..2].iter().map(Rule::title).collect();
+    assert_eq!(titles, ["superior to the class prior", "superior to the indicator rule"]);
+    // Better than one of them is not enough.
+    let verdict = of(Track::Change, &strong);
+    let refusals: Vec<_> = verdict.refusals().map(Rule::title).collect();
+    assert_eq!(refusals, ["superior to the indicator rule"]);
+    assert!(of(Track::Refresh, &strong).passed);
+}
+
+#[test]
+fn the_classic_rules_are_those_of_the_founding_documents() {
+    let world = World::new(20, 9);
+    let right = |n_right: usize| {
+        world.answered(move |i, truth| {
+            let class = if i < n_right { truth } else { (truth + 1) % 3 };
+            let mut row = [0.2; 3];
+            row[usize::from(class)] = 0.6;
+            row
+        })
+    };
+    let classic = GateConfig { preset: Preset::Classic, ..GateConfig::default() };
+    let (incumbent, enough, short) = (right(200), right(208), right(207));
+    let of = |candidate| evidence(Track::Refresh, candidate, &incumbent, &incumbent);
+    let verdict = judge(&of(&enough), &classic);
+    assert!(verdict.passed, "{}", verdict.summary());
+    assert_eq!(verdict.rules.len(), 4);
+    assert_eq!(outcome(&judge(&of(&short), &classic), "more accurate than"), Outcome::Failed);
+    let without = judge(&Evidence { sharpe: None, ..of(&enough) }, &classic);
+    assert_eq!(outcome(&without, "Sharpe no worse than"), Outcome::Insufficient);
+    let poor = SharpeFigures { sharpe: 0.99, standard_error: None, deflated: None, n_days: 20 };
+    let verdict = judge(&Evidence { sharpe: Some(poor), ..of(&enough) }, &classic);
+    assert_eq!(outcome(&verdict, "Sharpe no worse than"), Outcome::Failed);
+}
+
+#[test]
+fn other_labels_and_no_answers_are_refused_with_the_reason() {
+    let (world, other) = (World::new(20, 10), World::new(20, 11));
+    let (ours, theirs) = (world.knowing(1.0), other.knowing(1.0));
+    let verdict = standard(&evidence(Track::Change, &ours, &theirs, &ours));
+    assert_eq!(outcome(&verdict, "superior to"), Outcome::Insufficient);
+    assert!(verdict.summary().contains("label both by one rule"), "{}", verdict.summary());
+    let nothing = predictions(0, &[], |_, _| [0.0; 3]);
+    let verdict = standard(&evidence(Track::Refresh, &nothing, &ours, &ours));
+    assert!(!verdict.passed && verdict.n == 0 && verdict.days_needed() == Some(5));
+}
+
+#[test]
+fn the_margin_widens_with_age_and_ends() {
+    let config = GateConfig::default();
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+    close(config.margin_share(0.0), 0.01);
+    close(config.margin_share(14.0), 0.02);
+    close(config.margin_share(28.0), 0.03);
+    close(config.margin_share(400.0), 0.03);
+    close(config.margin_share(-3.0), 0.01);
+}
+
+#[test]
+fn settings_that_cannot_be_are_named() {
+    assert_eq!(GateConfig::default().problems(), []);
+    let wrong = GateConfig {
+        min_days: 4,
+        alpha: f64::NAN,
+        margin: 0.05,
+        max_class_share: 1.1,
+        ..GateConfig::default()
+    };
+    let keys: Vec<_> = wrong.problems().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["min_days", "alpha", "max_class_share", "max_margin"]);
+}
+
+/// Models of one skill whose answers differ: on the change track, the first of the year passes in 5 % at most.
+#[test]
+fn equal_models_are_rarely_a_change_for_the_better() {
+    const RUNS: u64 = 400;
+    let mut n_passed = 0;
+    for seed in 0..RUNS {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let world = World::new(10, 1000 + seed);
+        let mut noisy = || {
+            world.answered(|i, _| {
+                let weights =
+                    world.shares[i].map(|share| share * (0.8 + 0.4 * rng.random::<f64>()));
+                let sum: f64 = weights.iter().sum();
+                weights.map(|weight| weight / sum)
+            })
+        };
+        let (candidate, incumbent) = (noisy(), noisy());
+        let comparison = crate::evaluate::compare(&candidate, &incumbent).expect("one truth");
+        let alpha = lond(0.1, 1, 0).min(0.05);
+        n_passed += u64::from(DayTest::of(&comparison, 0.0, alpha, 5).passes());
+    }
+    // 20 expected; 31 and more would come with probability 1 %.
+    assert!(n_passed <= 30, "{n_passed} of {RUNS}");
+}
+
+fn days(differences: &[f64]) -> Comparison {
+    let day = |i: usize| instant(MONDAY_US + i as i64 * DAY_US).date_naive();
+    let days = differences
+        .iter()
+        .enumerate()
+        .map(|(i, &log_loss)| DayDifference { day: day(i), n: 10, log_loss, accuracy: 0.0 })
+        .collect();
+    Comparison::of_days(days, Discordant { n_first: 0, n_second: 0 })
+}
+
+proptest! {
+    #[test]
+    fn harm_never_turns_a_refusal_into_a_pass(
+        differences in prop::collection::vec(-0.05..0.05f64, 5..40),
+        harm in 0.0..0.1f64,
+        margin in 0.0..0.05f64,
+        alpha in 0.0001..0.2f64,
+    ) {
+        let harmed: Vec<f64> = differences.iter().map(|day| day - harm).collect();
+        let before = DayTest::of(&days(&differences), margin, alpha, 5);
+        let after = DayTest::of(&days(&harmed), margin, alpha, 5);
+        prop_assert!(before.passes() || !after.passes());
+        // A wider margin or a higher level never turns a pass into a refusal.
+        prop_assert!(!before.passes() || DayTest::of(&days(&differences), margin + 0.01, alpha, 5).passes());
+        prop_assert!(!before.passes() || DayTest::of(&days(&differences), margin, alpha * 1.5, 5).passes());
+        // What the interval says is what the test says.
+        let found = before.found.expect("five days");
+        prop_assert!((found.low + margin).abs() < 1e-12 || (found.low > -margin) == before.passes());
+    }
+
+    #[test]
+    fn under_five_days_nothing_passes(differences in prop::collection::vec(-1.0..1.0f64, 0..5), margin in 0.0..1.0f64) {
+        let test = DayTest::of(&days(&differences), margin, 0.2, 5);
+        prop_assert!(!test.passes() && test.found.is_none());
+        prop_assert!(test.days_needed.is_some_and(|days| days >= 5));
+    }
+
+    #[test]
+    fn levels_fall_with_tests_and_rise_with_promotions(k in 1..1000u64, promoted in 0..50u64) {
+        prop_assert!(lond(0.1, k + 1, promoted.min(k - 1)) < lond(0.1, k, promoted.min(k - 1)));
+        prop_assert!(lond(0.1, k, promoted) <= lond(0.1, k, promoted + 1));
+        prop_assert!(lond(0.1, k, k + 7).to_bits() == lond(0.1, k, k - 1).to_bits());
+    }
+}
+
+/// The generator behind the golden values: x ← (1103515245 x + 12345) mod 2³¹, less one half.
+fn generated(seed: u64, n: usize) -> Vec<f64> {
+    let mut x = seed;
+    (0..n)
+        .map(|_| {
+            x = (1_103_515_245 * x + 12_345) % (1 << 31);
+            x as f64 / f64::from(1u32 << 31) - 0.5
+        })
+        .collect()
+}
+
+/// tests/golden/gate_scipy.py.
+#[test]
+fn tests_and_levels_are_those_of_scipy() {
+    let mut rows = csv::Reader::from_reader(include_str!("../../tests/golden/gate.csv").as_bytes());
+    let mut n_rows = 0;
+    for row in rows.records() {
+        let row = row.expect("a row");
+        let arguments: Vec<f64> =
+            row[1].split(' ').map(|number| number.parse().expect("a number")).collect();
+        let expected: f64 = row[2].parse().expect("a number");
+        let value = golden(&row[0], &arguments);
+        let close = (value - expected).abs() <= 1e-9 + 1e-8 * expected.abs();
+        assert!(close, "{} of {}: {value}, expected {expected}", &row[0], &row[1]);
+        n_rows += 1;
+    }
+    assert!(n_rows > 50);
+}
+
+fn golden(name: &str, arguments: &[f64]) -> f64 {
+    if name == "lond" {
+        return lond(arguments[0], arguments[1] as u64, arguments[2] as u64);
+    }
+    let [seed, n, shift, margin, alpha] = arguments[..] else { panic!("five arguments") };
+    let differences: Vec<f64> =
+        generated(seed as u64, n as usize).iter().map(|value| value + shift).collect();
+    let test = DayTest::of(&days(&differences), margin, alpha, 5);
+    let found = test.found.expect("days");
+    match name {
+        "p" => found.p,
+        "p_worse" => Found::p_worse(&differences).expect("days"),
+        "low" => found.low,
+        "high" => found.high,
+        "detectable" => found.detectable,
+        "power_of_0.1" => power(&differences, margin, 0.1, alpha).expect("days"),
+        "days_needed" => days_needed(&differences, margin, alpha).expect("an effect") as f64,
+        _ => panic!("{name} is no golden value"),
+    }
+}
