@@ -547,6 +547,8 @@ lines:
             ..GateConfig::default()
         };
         assert_eq!(gate("a"), expected);
+        let (written, _) = read(include_bytes!("../jobs/init/aifx.yaml")).expect("a good file");
+        assert!(written.lines.values().all(|line| *line == LineConfig::default()));
         assert_eq!(
             refusals("lines: {a: {gate: {min_days: 4, alfa: 0.1, preset: strict, margin: 0.05}}}"),
             [

@@ -9,6 +9,8 @@ use crate::{
 
 /// What [`Found::detectable`] and [`DayTest::days_needed`] are about.
 const POWER: f64 = 0.8;
+/// Fewer days than this are no evidence, whatever is asked for: with so few clusters the t test no longer holds its level.
+const MIN_DAYS: u32 = 5;
 
 /// A one-sided t test of daily differences in log-loss against `-margin`: with a margin of non-inferiority, without one of
 /// superiority. The trading day is the cluster (Cameron, Gelbach & Miller 2008): samples overlap and pairs move together.
@@ -47,10 +49,10 @@ pub struct Found {
 }
 
 impl DayTest {
-    /// Tests; with under `min_days` days, or where a difference is not finite, there is no finding.
+    /// Tests; with under `min_days` days (5 at least), or where a difference is not finite, there is no finding.
     pub fn of(comparison: &Comparison, margin: f64, alpha: f64, min_days: u32) -> DayTest {
         let differences: Vec<f64> = comparison.days.iter().map(|day| day.log_loss).collect();
-        let min_days = u64::from(min_days);
+        let min_days = u64::from(min_days.max(MIN_DAYS));
         let is_enough = comparison.n_days as u64 >= min_days;
         let needed = days_needed(&differences, margin, alpha);
         DayTest {

@@ -128,18 +128,27 @@ fn by_day(
     };
     let test = DayTest::of(&comparison, margin, alpha, config.min_days);
     let Some(found) = test.found else { return rule.too_few_days(test) };
-    let mut detail =
-        format!("{}; p {:.3}; {terms}", effect_in_words(&rival.name, &test, &found), found.p);
+    let mut detail = format!(
+        "{}; p {}; {terms}",
+        effect_in_words(&rival.name, &test, &found),
+        p_in_words(found.p)
+    );
     if !test.passes() {
         detail.push_str(&power_in_words(&test, &found));
     }
     Rule { test: Some(test), ..rule.measured(Some(found.p), detail) }
 }
 
+fn p_in_words(p: f64) -> String {
+    if p < 0.001 { format!("{p:.1e}") } else { format!("{p:.3}") }
+}
+
 fn effect_in_words(name: &str, test: &DayTest, found: &Found) -> String {
     let side = if found.effect < 0.0 { "worse" } else { "better" };
+    // As many digits as tell the level from 100 %.
+    let decimals = (-(2.0 * test.alpha).log10()).ceil().max(1.0) as usize - 1;
     format!(
-        "log-loss {side} than that of {name} by {:.4} nats ({:.1} % interval {:+.4} to {:+.4}, {} days, {} samples)",
+        "log-loss {side} than that of {name} by {:.4} nats ({:.decimals$} % interval {:+.4} to {:+.4}, {} days, {} samples)",
         found.effect.abs(),
         100.0 * found.level,
         found.low,
@@ -151,12 +160,12 @@ fn effect_in_words(name: &str, test: &DayTest, found: &Found) -> String {
 
 fn power_in_words(test: &DayTest, found: &Found) -> String {
     let could = format!(
-        "; of a true difference of {:+.4} nats so many days see four in five",
-        found.detectable
+        "; {} days pass four in five candidates whose true difference is {:+.4} nats",
+        test.n_days, found.detectable
     );
     match test.days_needed {
-        Some(days) => format!("{could}, one of the observed size takes about {days} days"),
-        None => format!("{could}, and the observed one is on the wrong side whatever the days"),
+        Some(days) => format!("{could}, and one like this takes about {days} days"),
+        None => format!("{could}, and one like this is on the wrong side whatever the days"),
     }
 }
 
@@ -218,7 +227,7 @@ fn calibration(figures: Option<&Figures>) -> Rule {
         return rule.measured(None, "there are no answers".to_owned());
     };
     let detail = format!(
-        "the calibration error is {:.3}, and at most {:.3} in 95 of 100 calibrated models",
+        "the calibration error is {:.3}, that of a calibrated model at most {:.3} in 95 of 100 cases",
         figures.ece, figures.ece_null.p95
     );
     rule.threshold(figures.ece_null.p95).measured(Some(figures.ece), detail)

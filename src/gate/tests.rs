@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::{
-    evaluate::{Comparison, DayDifference},
+    evaluate::{Comparison, DayDifference, answer_of, compare},
     lineage::SeenUntil,
     market::{DAY_US, HOUR_US, instant},
     stats::Discordant,
@@ -162,7 +162,13 @@ fn the_spent_budget_asks_more_of_later_changes() {
     assert!(of(1, 0).passed, "{}", of(1, 0).summary());
     let late = of(500, 0);
     assert_eq!(outcome(&late, "superior to"), Outcome::Failed);
-    assert!(late.rules[0].detail.contains("change 500 of the year"), "{}", late.rules[0].detail);
+    let detail = &late.rules[0].detail;
+    assert!(detail.contains("change 500 of the year"), "{detail}");
+    // As many digits as it takes, and power in days and nats.
+    assert!(
+        detail.contains("99.999951 % interval") && detail.contains("8 days pass four in five"),
+        "{detail}"
+    );
     // A year's levels add up to no more than the budget where nothing is promoted.
     assert!((1..5000).map(|k| lond(0.1, k, 0)).sum::<f64>() < 0.1);
 }
@@ -243,16 +249,12 @@ fn a_boast_is_not_calibrated_and_loses_to_the_class_prior() {
     let prior = world.knowing(0.0);
     let boastful = world.answered(|i, _| {
         let mut row = [0.02; 3];
-        row[usize::from(evaluate_answer(&world.shares[i]))] = 0.96;
+        row[usize::from(answer_of(&world.shares[i]))] = 0.96;
         row
     });
     let verdict = standard(&evidence(Track::Refresh, &boastful, &boastful, &prior));
     let names: Vec<&str> = verdict.refusals().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names, ["not worse than", "calibration"]);
-}
-
-fn evaluate_answer(row: &[f64]) -> u8 {
-    crate::evaluate::answer_of(row)
 }
 
 #[test]
@@ -354,7 +356,7 @@ fn equal_models_are_rarely_a_change_for_the_better() {
             })
         };
         let (candidate, incumbent) = (noisy(), noisy());
-        let comparison = crate::evaluate::compare(&candidate, &incumbent).expect("one truth");
+        let comparison = compare(&candidate, &incumbent).expect("one truth");
         let alpha = lond(0.1, 1, 0).min(0.05);
         n_passed += u64::from(DayTest::of(&comparison, 0.0, alpha, 5).passes());
     }
@@ -394,7 +396,7 @@ proptest! {
 
     #[test]
     fn under_five_days_nothing_passes(differences in prop::collection::vec(-1.0..1.0f64, 0..5), margin in 0.0..1.0f64) {
-        let test = DayTest::of(&days(&differences), margin, 0.2, 5);
+        let test = DayTest::of(&days(&differences), margin, 0.2, 0);
         prop_assert!(!test.passes() && test.found.is_none());
         prop_assert!(test.days_needed.is_some_and(|days| days >= 5));
     }
