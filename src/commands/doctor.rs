@@ -3,7 +3,7 @@
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::doctor::{self, Diagnosis, Health, Patient},
+    jobs::doctor::{self, Check, Diagnosis, Health, Patient},
     ui::{Page, Report, Tone, Ui},
 };
 
@@ -42,28 +42,33 @@ impl Report for Diagnosis {
     const SCHEMA: &'static str = "aifx.doctor/1";
 
     fn write(&self, page: &mut Page) {
-        for check in &self.checks {
-            let (tone, word) = match check.status {
-                Health::Ok => (Tone::Good, "ok  "),
-                Health::Warn => (Tone::Warn, "warn"),
-                Health::Fail => (Tone::Bad, "FAIL"),
-            };
-            let word = page.paint(tone, word);
-            page.line(format!("{word}  {:<14} {}", check.name, check.detail));
-            if let Some(fix) = &check.fix {
-                page.line(format!("      {:<14} fix: {fix}", ""));
-            }
-        }
-        page.gap();
-        let n_failed = self.checks.iter().filter(|check| check.status == Health::Fail).count();
-        match n_failed {
-            0 => page.toned(Tone::Good, "nothing is wrong"),
-            1 => page.toned(Tone::Bad, "1 check failed"),
-            n => page.toned(Tone::Bad, format!("{n} checks failed")),
-        }
+        write_checks(&self.checks, page);
     }
 
     fn exit(&self) -> Exit {
         Diagnosis::exit(self)
+    }
+}
+
+/// A line for each check, and how many failed.
+pub(super) fn write_checks(checks: &[Check], page: &mut Page) {
+    for check in checks {
+        let (tone, word) = match check.status {
+            Health::Ok => (Tone::Good, "ok  "),
+            Health::Warn => (Tone::Warn, "warn"),
+            Health::Fail => (Tone::Bad, "FAIL"),
+        };
+        let word = page.paint(tone, word);
+        page.line(format!("{word}  {:<14} {}", check.name, check.detail));
+        if let Some(fix) = &check.fix {
+            page.line(format!("      {:<14} fix: {fix}", ""));
+        }
+    }
+    page.gap();
+    let n_failed = checks.iter().filter(|check| check.status == Health::Fail).count();
+    match n_failed {
+        0 => page.toned(Tone::Good, "nothing is wrong"),
+        1 => page.toned(Tone::Bad, "1 check failed"),
+        n => page.toned(Tone::Bad, format!("{n} checks failed")),
     }
 }

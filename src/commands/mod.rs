@@ -5,6 +5,7 @@
 mod backtest;
 mod completions;
 mod config;
+mod cron;
 mod db;
 mod doctor;
 pub mod entry;
@@ -135,6 +136,8 @@ pub enum Command {
     Backtest(backtest::BacktestArgs),
     /// Show the production model, the last runs and the data
     Status(status::StatusArgs),
+    /// Run it all from cron: show, install, remove and check the crontab block
+    Cron(cron::CronArgs),
     /// Check environment, database, artifacts and links
     Doctor(doctor::DoctorArgs),
     /// Show the configuration
@@ -196,6 +199,7 @@ impl Command {
             Command::Models(args) => models::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),
             Command::Status(args) => status::run(args, setup, ui),
+            Command::Cron(args) => cron::run(args, setup, ui),
             Command::Doctor(args) => doctor::run(args, setup, ui),
             Command::Config(args) => config::run(args, setup, ui),
             Command::Completions(args) => completions::run(args, ui),

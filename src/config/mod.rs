@@ -276,6 +276,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The home that `flag`, the environment or the working directory names, without reading its configuration.
+///
+/// # Errors
+/// Exit 3 when there is none.
+pub fn home(flag: Option<&Path>, environment: &Environment) -> anyhow::Result<PathBuf> {
+    let flags = Flags { home: flag.map(Path::to_owned), ..Flags::default() };
+    Ok(find_home(&flags, environment)?.0)
+}
+
 fn find_home(flags: &Flags, environment: &Environment) -> anyhow::Result<(PathBuf, Origin)> {
     let named = |path: &Path, origin: Origin| {
         let home = std::fs::canonicalize(path).map_err(|error| {

@@ -6,6 +6,7 @@
 pub mod assess;
 pub mod backtest;
 mod checkpoint;
+pub mod cron;
 pub mod doctor;
 pub mod export;
 pub mod import;

@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod cron;
 mod faults;
 mod house;
 mod import;
