@@ -192,20 +192,18 @@ fn a_failure_prints_the_tail_of_this_run_alone() {
         .refuses(2, &["unknown argument --wrong"]);
 }
 
+/// A database that nothing answers for: aifx ends 5.
+fn without_database(home: &Home) {
+    home.write("f x 50%/.env", "DATABASE_URL=postgres://x@127.0.0.1:1/x\n");
+}
+
 #[test]
 fn a_wrapper_runs_the_real_aifx() {
     let (home, fx) = home_with_crontab();
     home.ok(&["cron", "install"]);
     let aifx = env!("CARGO_BIN_EXE_aifx");
     // No database: the exit status of aifx, and its own words, reach cron's mail.
-    fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(fx.join(".env"))
-        .and_then(|mut file| {
-            std::io::Write::write_all(&mut file, b"DATABASE_URL=postgres://x@127.0.0.1:1/x\n")
-        })
-        .expect("written");
+    without_database(&home);
     let run = under_cron(&format!("'{}/cron/train-weekly.sh' --aifx '{aifx}'", fx.display()));
     run.refuses(5, &["error:", "ended with 5"]);
 }
@@ -334,6 +332,75 @@ fn a_signal_for_the_wrapper_reaches_the_job() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
     assert_eq!(child.wait().expect("it ends").code(), Some(143));
     assert!(log_of(&fx, "train-daily-").1.contains("stopped\n"));
+}
+
+/// Debian's own cron and crontab in a mount and process namespace, where the machine's crontabs are neither read nor
+/// touched; what it mails comes through a pipe. `@reboot` is the schedule that needs no waiting: the entry is otherwise
+/// the one of the block, so that quotes and percent signs go through the real daemon.
+const REAL_CRON: &str = r#"
+set -eu
+mount -t tmpfs none /var/spool/cron
+mkdir -m 1730 /var/spool/cron/crontabs
+chgrp crontab /var/spool/cron/crontabs
+mount -t tmpfs none /run
+mount -t tmpfs none /etc/cron.d
+: >"$TMP/none"
+[ ! -e /etc/crontab ] || mount --bind "$TMP/none" /etc/crontab
+mkfifo "$TMP/mail"
+mkdir "$TMP/sbin"
+cp /usr/sbin/cron "$TMP/sbin"
+printf '#!/bin/sh\ncat >"%s"\n' "$TMP/mail" >"$TMP/sbin/sendmail"
+chmod 755 "$TMP/sbin/sendmail"
+mount --bind "$TMP/sbin" /usr/sbin
+"$AIFX" cron show | sed -n '/train-weekly/{s/^\([^ ]* \)\{5\}/@reboot /;s/ --utc-[a-z]* [0-9]*//g;p;}' >"$TMP/before"
+crontab "$TMP/before"
+"$AIFX" cron install --quiet >/dev/null
+"$AIFX" cron check >/dev/null && { echo "check found a cron that is not there" >&2; exit 1; }
+cron
+timeout 60 cat "$TMP/mail"
+"$AIFX" cron check
+"$AIFX" cron install
+"$AIFX" cron remove
+crontab -l | cmp - "$TMP/before" && echo "as before"
+"#;
+
+#[test]
+fn debians_cron_runs_an_entry() {
+    let probe = "grep -qi debian /etc/os-release && command -v cron && command -v crontab && \
+                 unshare --mount --pid --fork --mount-proc mount -t tmpfs none /run";
+    let can = Command::new("sh").args(["-c", probe]).stderr(Stdio::null()).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no Debian cron on this machine, or no right to make namespaces");
+        return;
+    }
+    let (home, fx) = home_with_crontab();
+    home.ok(&["cron", "install"]);
+    without_database(&home);
+    let output = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", REAL_CRON])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", home.path())
+        .env("TMP", home.path())
+        .env("AIFX_HOME", &fx)
+        .env("AIFX", env!("CARGO_BIN_EXE_aifx"))
+        .stdin(Stdio::null())
+        .output();
+    let run = Run::of(output.expect("unshare starts"));
+    assert_eq!(run.status, 0, "stdout: {}\nstderr: {}", run.stdout, run.stderr);
+    let end = format!("the end of {}/logs/train-weekly-", fx.display());
+    for said in [
+        &end,
+        "train-weekly.sh: aifx train-weekly ended with 5",
+        "error: ",
+        "cron is running",
+        "nothing is wrong",
+        "has the block already",
+        "as before",
+    ] {
+        assert!(run.stdout.contains(said), "{said}: {}", run.stdout);
+    }
+    assert!(log_of(&fx, "train-weekly-").1.contains("ended with 5"));
 }
 
 #[test]
