@@ -129,14 +129,19 @@ write_metrics() {
   return 1
 }
 
-remove_old_logs() {
-  days=${AIFX_LOG_DAYS:-30}
-  case $days in
+# number NAME VALUE DEFAULT: the value where it is a whole number, else a warning and the default.
+number() {
+  case $2 in
     *[!0-9]*)
-      warn "AIFX_LOG_DAYS is not a number of days; logs are kept for 30"
-      days=30
+      warn "$1 is not a whole number; it counts as $3"
+      echo "$3"
       ;;
+    *) echo "$2" ;;
   esac
+}
+
+remove_old_logs() {
+  days=$(number AIFX_LOG_DAYS "${AIFX_LOG_DAYS:-30}" 30)
   [ "$days" -gt 0 ] || return 0
   find "$logs" -maxdepth 1 -type f -name "$name-????-??-??.log" -mtime "+$days" -exec rm -f {} + ||
     warn "old logs could not be removed from $logs"
@@ -148,7 +153,7 @@ if [ "${nice:-0}" -gt 0 ]; then
     set -- ionice -c 2 -n 7 "$@"
   fi
   if command -v nice >/dev/null 2>&1; then
-    set -- nice -n "${AIFX_NICE:-$nice}" "$@"
+    set -- nice -n "$(number AIFX_NICE "${AIFX_NICE:-$nice}" "$nice")" "$@"
   fi
 fi
 

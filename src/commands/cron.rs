@@ -185,4 +185,16 @@ mod tests {
         assert!(weekly.line && weekly.wait);
         assert!(known("no-such-job").is_none());
     }
+
+    #[test]
+    fn jobs_that_train_take_the_wait_that_cron_and_systemd_give_them() {
+        for job in cron::JOBS.iter().filter(|job| job.wait_s.is_some()) {
+            let takes = known(job.name).is_none_or(|known| known.wait);
+            assert!(
+                takes,
+                "{} has no --wait, which contrib/systemd/aifx@.service gives it",
+                job.name
+            );
+        }
+    }
 }

@@ -9,7 +9,7 @@ pub mod crontab;
 use std::{
     fs,
     io::{ErrorKind, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -33,7 +33,7 @@ pub struct Job {
     /// When it runs.
     pub schedule: Schedule,
     /// How long it waits for another run on the line: on a Sunday the 1st three of them meet.
-    wait_s: Option<u32>,
+    pub wait_s: Option<u32>,
     wrapper: &'static str,
 }
 
@@ -205,6 +205,7 @@ impl Plan<'_> {
     pub fn check(&self) -> CheckReport {
         let mut checks = vec![self.check_block(), check_daemon(&daemons())];
         checks.extend([check_wrappers(self.home), check_logs(&self.home.join("logs"))]);
+        checks.push(check_owner(self.home));
         let ok = checks.iter().all(|check| check.status != Health::Fail);
         CheckReport { home: self.home.to_owned(), ok, checks }
     }
@@ -341,6 +342,20 @@ fn check_logs(logs: &Path) -> Check {
         Err(error) => {
             failed("logs", &format!("{shown} is not writable: {error}"), "chown or chmod it")
         }
+    }
+}
+
+/// Runs of another user leave files behind that the owner cannot write.
+fn check_owner(home: &Path) -> Check {
+    let me = rustix::process::geteuid().as_raw();
+    match fs::metadata(home).map(|meta| meta.uid()) {
+        Ok(owner) if owner == me => fine("owner", "the home belongs to the crontab's user".into()),
+        Ok(owner) => Check {
+            fix: Some(format!("install it as the owner: crontab of user {owner}")),
+            status: Health::Warn,
+            ..fine("owner", format!("the home belongs to user {owner}, the crontab to user {me}"))
+        },
+        Err(error) => failed("owner", &error.to_string(), "look at the home"),
     }
 }
 

@@ -297,11 +297,15 @@ fn metrics_pings_and_old_logs_never_change_the_status() {
         ]
     );
 
-    home.write("f x 50%/cron/settings.sh", "AIFX_TEXTFILE_DIR=/nowhere\nAIFX_LOG_DAYS=soon\n");
+    home.write(
+        "f x 50%/cron/settings.sh",
+        "AIFX_TEXTFILE_DIR=/nowhere\nAIFX_LOG_DAYS=soon\nAIFX_NICE=very\n",
+    );
     let run = under_cron(&command);
     assert_eq!(run.status, 0);
     assert!(run.stderr.contains("/nowhere could not be written"), "{}", run.stderr);
-    assert!(run.stderr.contains("AIFX_LOG_DAYS is not a number"), "{}", run.stderr);
+    assert!(run.stderr.contains("AIFX_LOG_DAYS is not a whole number"), "{}", run.stderr);
+    assert!(run.stderr.contains("AIFX_NICE is not a whole number"), "{}", run.stderr);
 }
 
 #[test]
