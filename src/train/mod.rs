@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    dataset::{Folds, Sample},
+    dataset::{Folds, Sample, Windows},
     inference::{self, weights},
     nn::{self, ModelConfig, Shape},
 };
@@ -232,9 +232,6 @@ pub fn fit(
             "training wants samples, at least one epoch and a batch of at least one",
         ));
     }
-    let device = device(config.device)?;
-    inference::one_thread_each();
-    keep_freed_memory();
     let shape = Shape {
         n_features: folds.windows.n_features as i64,
         n_classes: folds.classes.len() as i64,
@@ -242,25 +239,123 @@ pub fn fit(
     let network = nn::build(model, shape);
     let parameters = network.parameters();
     let key = checkpoint::key(folds, model, config);
-    let mut state = resume
+    let state = resume
         .and_then(|bytes| State::read(bytes, &key))
         .unwrap_or_else(|| State::fresh(nn::initial_values(&parameters, config.seed), config.lr));
+    let lesson = Lesson {
+        network: network.as_ref(),
+        windows: &folds.windows,
+        train: &folds.train.samples,
+        validation: &folds.validation.samples,
+        class_weights: class_weights(&folds.train.class_counts(folds.classes.len())),
+        key: &key,
+    };
+    let state = learn(&lesson, config, state, observer)?;
+    let best = Tensor::from_slice(&state.best_values);
+    let views = nn::views(&best, &parameters);
+    if let (Some(bias), Some(spec)) = (views.last(), parameters.last()) {
+        debug_assert_eq!(spec.name, "out.bias");
+        let mut bias = bias.shallow_clone();
+        let _ = bias.subtract_(&Tensor::from_slice(&lesson.log_weights()));
+    }
+    Ok(Fit {
+        weights: weights::write(&parameters, &values_of(&best)),
+        stopped_early: state.epoch < config.epochs,
+        best_epoch: state.best_epoch,
+        history: state.history,
+    })
+}
+
+/// Goes on training a model on a few new samples: `config.epochs` passes from its own weights, and the last weights are
+/// kept, since a day holds too few samples to choose an epoch by. Classes are not weighted: the weights of so few
+/// samples are noise, and the probabilities of the model that is refreshed are those of the market already.
+///
+/// # Errors
+/// [`FitError`].
+pub fn fine_tune(
+    windows: &Windows,
+    samples: &[Sample],
+    model: &ModelConfig,
+    n_classes: usize,
+    from: &[u8],
+    config: &FitConfig,
+    observer: &mut dyn FitObserver,
+) -> Result<Fit, FitError> {
+    if config.batch == 0 || config.epochs == 0 || samples.is_empty() {
+        return Err(FitError::Config(
+            "fine-tuning wants samples, at least one epoch and a batch of at least one",
+        ));
+    }
+    let shape = Shape { n_features: windows.n_features as i64, n_classes: n_classes as i64 };
+    let network = nn::build(model, shape);
+    let parameters = network.parameters();
+    let lesson = Lesson {
+        network: network.as_ref(),
+        windows,
+        train: samples,
+        validation: &[],
+        class_weights: vec![1.0; n_classes],
+        key: "",
+    };
+    let state = State::fresh(weights::read(&parameters, from)?, config.lr);
+    let state = learn(&lesson, config, state, observer)?;
+    Ok(Fit {
+        weights: weights::write(&parameters, &state.values),
+        stopped_early: false,
+        best_epoch: state.epoch,
+        history: state.history,
+    })
+}
+
+/// What is learned from what.
+struct Lesson<'a> {
+    network: &'a dyn nn::Network,
+    windows: &'a Windows,
+    train: &'a [Sample],
+    /// Empty for a fine-tune: then no epoch is better than another.
+    validation: &'a [Sample],
+    class_weights: Vec<f64>,
+    /// Of the checkpoints.
+    key: &'a str,
+}
+
+impl Lesson<'_> {
+    fn log_weights(&self) -> Vec<f32> {
+        self.class_weights.iter().map(|weight| weight.ln() as f32).collect()
+    }
+}
+
+/// Runs epochs from `state` on.
+fn learn(
+    lesson: &Lesson<'_>,
+    config: &FitConfig,
+    mut state: State,
+    observer: &mut dyn FitObserver,
+) -> Result<State, FitError> {
+    let device = device(config.device)?;
+    inference::one_thread_each();
+    keep_freed_memory();
+    let Lesson { network, train, validation, key, .. } = *lesson;
+    let weights = &lesson.class_weights;
+    let parameters = network.parameters();
     let threads = if device == Device::Cpu { config.threads.max(1) } else { 1 };
-    let weights = class_weights(&folds.train.class_counts(folds.classes.len()));
-    let log_weights: Vec<f32> = weights.iter().map(|weight| weight.ln() as f32).collect();
+    let log_weights = lesson.log_weights();
 
     let flat = Tensor::from_slice(&state.values).to_device(device);
     let mut m = Tensor::from_slice(&state.m).to_device(device);
     let mut v = Tensor::from_slice(&state.v).to_device(device);
-    let windows = inference::WindowTensor::new(&folds.windows, device);
-    let replica = || Replica::new(network.as_ref(), &windows, &flat, &parameters, &weights);
-    let validation = &folds.validation.samples;
+    let windows = inference::WindowTensor::new(lesson.windows, device);
+    let replica = || Replica::new(network, &windows, &flat, &parameters, weights);
+    let diverged = |loss: f64, step: usize, state: &State| {
+        let (min, max) = extremes(&lesson.windows.values);
+        FitError::Diverged { loss, step, epoch: state.epoch + 1, lr: state.lr, min, max }
+    };
 
     std::thread::scope(|scope| {
         let mut workers = Workers::start(scope, threads, replica);
         while state.epoch < config.epochs && state.bad_epochs < config.patience {
             let began = Instant::now();
-            let mut order: Vec<u32> = (0..folds.train.len() as u32).collect();
+            let mut order: Vec<u32> = (0..train.len() as u32).collect();
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             rng.set_stream(u64::from(state.epoch) + 1);
             order.shuffle(&mut rng);
@@ -271,23 +366,12 @@ pub fn fit(
                     return Err(FitError::Stopped);
                 }
                 state.step += 1;
-                let chunks = chunks(batch, &folds.train.samples, threads, &state, config.seed);
-                let batch_weight: f64 = batch
-                    .iter()
-                    .map(|&i| weights[usize::from(folds.train.samples[i as usize].class)])
-                    .sum();
+                let chunks = chunks(batch, train, threads, &state, config.seed);
+                let batch_weight: f64 =
+                    batch.iter().map(|&i| weights[usize::from(train[i as usize].class)]).sum();
                 let (loss, right, gradient) = workers.gradient(chunks, batch_weight);
                 if !loss.is_finite() {
-                    let (min, max) = extremes(&folds.windows.values);
-                    let epoch = state.epoch + 1;
-                    return Err(FitError::Diverged {
-                        loss,
-                        step: step + 1,
-                        epoch,
-                        lr: state.lr,
-                        min,
-                        max,
-                    });
+                    return Err(diverged(loss, step + 1, &state));
                 }
                 adam(&flat, &mut m, &mut v, gradient, config.clip_norm, state.lr, state.step);
                 loss_sum += loss * batch_weight;
@@ -295,30 +379,27 @@ pub fn fit(
                 n_right += right;
                 observer.step(step as u64 + 1, n_steps as u64);
             }
-            let rows: Vec<u32> = validation.iter().map(|sample| sample.row).collect();
-            let mut logits = workers.logits(&rows);
-            let n_classes = log_weights.len();
-            for row in logits.chunks_mut(n_classes) {
-                row.iter_mut().zip(&log_weights).for_each(|(logit, weight)| *logit -= weight);
-            }
-            let (validation_loss, validation_accuracy) = log_loss(&logits, validation, n_classes);
+            let train_loss = loss_sum / weight_sum;
+            let train_accuracy = n_right as f64 / order.len() as f64;
+            let (validation_loss, validation_accuracy) = if validation.is_empty() {
+                (train_loss, train_accuracy)
+            } else {
+                let rows: Vec<u32> = validation.iter().map(|sample| sample.row).collect();
+                let mut logits = workers.logits(&rows);
+                let n_classes = log_weights.len();
+                for row in logits.chunks_mut(n_classes) {
+                    row.iter_mut().zip(&log_weights).for_each(|(logit, weight)| *logit -= weight);
+                }
+                log_loss(&logits, validation, n_classes)
+            };
             if !validation_loss.is_finite() {
-                let (min, max) = extremes(&folds.windows.values);
-                let epoch = state.epoch + 1;
-                return Err(FitError::Diverged {
-                    loss: validation_loss,
-                    step: n_steps,
-                    epoch,
-                    lr: state.lr,
-                    min,
-                    max,
-                });
+                return Err(diverged(validation_loss, n_steps, &state));
             }
             state.epoch += 1;
             let row = EpochRow {
                 epoch: state.epoch,
-                train_loss: loss_sum / weight_sum,
-                train_accuracy: n_right as f64 / order.len() as f64,
+                train_loss,
+                train_accuracy,
                 validation_loss,
                 validation_accuracy,
                 lr: state.lr,
@@ -326,27 +407,18 @@ pub fn fit(
             };
             state.history.push(row);
             state.values = values_of(&flat);
+            if validation.is_empty() {
+                observer.epoch(&row, &[]);
+                continue;
+            }
             state.m = values_of(&m);
             state.v = values_of(&v);
             state.judge(validation_loss, config.plateau_patience);
-            observer.epoch(&row, &state.write(&key));
+            observer.epoch(&row, &state.write(key));
         }
         Ok(())
     })?;
-
-    let best = Tensor::from_slice(&state.best_values);
-    let views = nn::views(&best, &parameters);
-    if let (Some(bias), Some(spec)) = (views.last(), parameters.last()) {
-        debug_assert_eq!(spec.name, "out.bias");
-        let mut bias = bias.shallow_clone();
-        let _ = bias.subtract_(&Tensor::from_slice(&log_weights));
-    }
-    Ok(Fit {
-        weights: weights::write(&parameters, &values_of(&best)),
-        stopped_early: state.epoch < config.epochs,
-        best_epoch: state.best_epoch,
-        history: state.history,
-    })
+    Ok(state)
 }
 
 fn device(choice: DeviceChoice) -> Result<Device, FitError> {

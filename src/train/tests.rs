@@ -172,3 +172,26 @@ fn wrong_weights_are_refused_before_they_load() {
     assert!(weights::read(&list, &good[..good.len() / 2]).is_err());
     assert!(weights::read(&list[1..], &good).is_err());
 }
+
+#[test]
+fn a_fine_tune_moves_the_weights_a_little_and_repeats_to_the_bit() {
+    let folds = folds(400);
+    let fit = fit_quietly(&folds, &config(3, 1));
+    let fine = FitConfig { lr: 1e-3, ..config(4, 1) };
+    let tune = |from: &[u8], config: &FitConfig| {
+        let samples = &folds.test.samples;
+        fine_tune(&folds.windows, samples, &model(), 3, from, config, &mut Recorder::default())
+    };
+    let tuned = tune(&fit.weights, &fine).expect("fine-tunes");
+    assert_ne!(tuned.weights, fit.weights);
+    assert_eq!((tuned.history.len(), tuned.best_epoch), (4, 4));
+    assert!(
+        tuned.history[3].train_loss < tuned.history[0].train_loss,
+        "learns: {:?}",
+        tuned.history
+    );
+    assert_eq!(tune(&fit.weights, &fine).expect("fine-tunes").weights, tuned.weights);
+    let still = FitConfig { lr: 0.0, ..fine };
+    assert_eq!(tune(&fit.weights, &still).expect("fine-tunes").weights, fit.weights);
+    assert!(matches!(tune(&[1, 2, 3], &config(1, 1)), Err(FitError::Weights(_))));
+}
