@@ -16,6 +16,7 @@ mod init;
 mod label;
 mod models;
 mod promote;
+mod rollback;
 mod simulate;
 mod status;
 mod train_weekly;
@@ -130,6 +131,8 @@ pub enum Command {
     TrainWeekly(train_weekly::TrainWeeklyArgs),
     /// Make a version the production model of its line
     Promote(promote::PromoteArgs),
+    /// Go back to what the last promotion replaced
+    Rollback(rollback::RollbackArgs),
     /// List, show, compare and verify versions
     Models(models::ModelsArgs),
     /// Trade the signals of a version or a baseline over any range
@@ -196,6 +199,7 @@ impl Command {
             Command::Label(args) => label::run(args, setup, ui),
             Command::TrainWeekly(args) => train_weekly::run(args, setup, ui),
             Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
+            Command::Rollback(args) => rollback::run(args, setup, ui, &loading::probe),
             Command::Models(args) => models::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),
             Command::Status(args) => status::run(args, setup, ui),

@@ -16,6 +16,7 @@ pub mod loading;
 mod material;
 pub mod models;
 pub mod promote;
+pub mod rollback;
 mod scheduled;
 pub mod simulate;
 pub mod status;

@@ -1,7 +1,7 @@
 //! Makes a version the one that answers: verify, load, probe, then one transaction and the links.
 //!
 //! What loads a model is an argument ([`Probe`]), so that this job also serves those that have none linked in.
-//! Not here: judging whether the version deserves it (`gate`).
+//! The gate's stored verdict decides whether it may. Not here: judging (`gate`, `judge`), taking it back (`rollback`).
 
 use std::{
     path::Path,
@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         model_versions::VersionRow,
         promotions::{Action, Move},
     },
-    fault::Fault,
+    fault::{Exit, Fault},
     lineage::{LineName, Version},
     registry::{self, Connect, LockedLine},
 };
@@ -77,6 +78,7 @@ pub fn plan(
     let started = Instant::now();
     let mut db = connect()?;
     let (row, from) = find(&mut db, request)?;
+    check_gate(request, &row, from)?;
     let dir = LineDir::open(request.models, request.line)?.ok_or_else(|| {
         let path = request.models.join(request.line.as_str());
         Fault::integrity(format!("{} is missing", path.display()))
@@ -89,7 +91,7 @@ pub fn plan(
 ///
 /// # Errors
 /// Exit 4 for a version that does not exist, 6 when another run holds the line, 7 when its files or its answers are
-/// not what was published, 8 when it cannot be promoted, 9 when the links could not be moved (production has moved
+/// not what was published, 8 when the gate refused it, 9 when the links could not be moved (production has moved
 /// then, and the next command corrects them).
 pub fn run(
     request: &Request<'_>,
@@ -99,13 +101,69 @@ pub fn run(
     let started = Instant::now();
     let mut db = connect()?;
     // A typing error is told before waiting for anybody.
-    find(&mut db, request)?;
+    let (row, from) = find(&mut db, request)?;
+    check_gate(request, &row, from)?;
     let locked = LockedLine::lock(request.models, request.line, request.wait, "promote")?;
     let healed = locked.recover(&mut db)?.healed;
     let (row, from) = find(&mut db, request)?;
-    let verified = locked.open(&row)?;
+    check_gate(request, &row, from)?;
+    let moved = move_to(&locked, request, Action::Promote, &row, from, db, connect, probe)?;
+    Ok(promotion(request, from, started, moved, healed))
+}
+
+/// Refuses what the gate refused, unless it is forced with a reason.
+fn check_gate(
+    request: &Request<'_>,
+    row: &VersionRow,
+    from: Option<Version>,
+) -> anyhow::Result<()> {
     if from == Some(request.version) {
-        return Ok(promotion(request, from, started, false, healed));
+        return Ok(());
+    }
+    if request.force {
+        return match request.reason {
+            Some(_) => Ok(()),
+            None => Err(Fault::usage("--force goes against the gate and wants a --reason").into()),
+        };
+    }
+    let verdict = row.gate.as_ref();
+    if verdict.and_then(|verdict| verdict.get("passed")).and_then(Value::as_bool) == Some(true) {
+        return Ok(());
+    }
+    let summary = verdict.and_then(|verdict| verdict.get("summary")).and_then(Value::as_str);
+    let why = match (verdict, summary) {
+        (None, _) => format!("the gate has not judged {} {}", row.line, row.version),
+        (_, Some(summary)) => format!("the gate refused {} {}: {summary}", row.line, row.version),
+        _ => format!("the gate refused {} {}", row.line, row.version),
+    };
+    let hint = format!(
+        "`aifx gate {}` judges it anew and shows each rule; --force --reason TEXT goes against it, on the record",
+        row.version
+    );
+    Err(Fault::new(Exit::Refused, why).hint(hint).into())
+}
+
+/// Verifies, loads, probes and moves, under the line's lock. False where the version is production already.
+///
+/// # Errors
+/// As [`run`].
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the two commands that move production share every step"
+)]
+pub(crate) fn move_to(
+    locked: &LockedLine,
+    request: &Request<'_>,
+    action: Action,
+    row: &VersionRow,
+    from: Option<Version>,
+    mut db: Db,
+    connect: Connect<'_>,
+    probe: Probe<'_>,
+) -> anyhow::Result<bool> {
+    let verified = locked.open(row)?;
+    if from == Some(row.version) {
+        return Ok(false);
     }
     let fence = db.next_fence()?;
     // Loading a model takes its time; no connection waits for it.
@@ -114,9 +172,9 @@ pub fn run(
     let step = Move {
         move_id: Uuid::now_v7(),
         line: request.line,
-        action: Action::Promote,
+        action,
         from,
-        to: request.version,
+        to: row.version,
         actor: request.actor,
         reason: request.reason,
         gate: row.gate.as_ref(),
@@ -125,7 +183,7 @@ pub fn run(
         as_of: request.as_of,
     };
     locked.move_production(connect, &step)?;
-    Ok(promotion(request, from, started, true, healed))
+    Ok(true)
 }
 
 /// The row of the wanted version, and which one is in production.
@@ -137,7 +195,7 @@ fn find(db: &mut Db, request: &Request<'_>) -> anyhow::Result<(VersionRow, Optio
     Ok((row, from))
 }
 
-fn promotion(
+pub(crate) fn promotion(
     request: &Request<'_>,
     from: Option<Version>,
     started: Instant,

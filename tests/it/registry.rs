@@ -167,7 +167,7 @@ fn candidate(version: Version) -> Candidate {
         description: Map::from_iter([("lookback".to_owned(), json!(60))]),
         record: Record {
             metrics: json!({"test": {"accuracy": 0.51}}),
-            gate: None,
+            gate: Some(json!({"passed": true, "rules": []})),
             figures: Figures {
                 n_train: Some(700),
                 test_accuracy: Some(0.51),
