@@ -11,6 +11,7 @@ mod doctor;
 pub mod entry;
 mod exit_codes;
 mod export;
+mod gate;
 mod import;
 mod init;
 mod label;
@@ -19,7 +20,9 @@ mod promote;
 mod rollback;
 mod simulate;
 mod status;
+mod train_daily;
 mod train_weekly;
+mod verdict;
 mod watch;
 
 use std::path::PathBuf;
@@ -127,8 +130,12 @@ pub enum Command {
     Export(export::ExportArgs),
     /// Label candles by what the market did next, and show the class balance
     Label(label::LabelArgs),
-    /// Train a new model from scratch and publish it in staging
+    /// Train a new model from scratch, publish it, and promote it where the gate agrees
     TrainWeekly(train_weekly::TrainWeeklyArgs),
+    /// Fine-tune the production model on the last day, and promote it where a rehearsal speaks for it
+    TrainDaily(train_daily::TrainDailyArgs),
+    /// Judge a version anew, and show every rule
+    Gate(gate::GateArgs),
     /// Make a version the production model of its line
     Promote(promote::PromoteArgs),
     /// Go back to what the last promotion replaced
@@ -198,6 +205,8 @@ impl Command {
             Command::Export(args) => export::run(args, setup, ui),
             Command::Label(args) => label::run(args, setup, ui),
             Command::TrainWeekly(args) => train_weekly::run(args, setup, ui),
+            Command::TrainDaily(args) => train_daily::run(args, setup, ui),
+            Command::Gate(args) => gate::run(args, setup, ui),
             Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
             Command::Rollback(args) => rollback::run(args, setup, ui, &loading::probe),
             Command::Models(args) => models::run(args, setup, ui),

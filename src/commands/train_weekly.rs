@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Setup, watch::TerminalWatch};
+use super::{Setup, verdict, watch::TerminalWatch};
 use crate::{
     evaluate::{Comparison, Figures},
     fault::Exit,
@@ -16,10 +16,10 @@ use crate::{
     ui::{Page, Report, Tone, Ui},
 };
 
-/// Train a new model from scratch and publish it in staging
+/// Train a new model from scratch, publish it, and promote it where the gate agrees
 ///
 /// Takes the samples of the last days, cuts them by time, trains, calibrates, measures on the last part, which nobody has
-/// seen, and publishes a version directory with a report. Once a week: a second start in the same ISO week says so and
+/// seen, and publishes a version directory with a report. The gate holds it against production on that part. Once a week: a second start in the same ISO week says so and
 /// ends 0. A run that was killed goes on from its last epoch.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx train-weekly --days 30 --as-of 2018-12-01T00:00:00Z")]
@@ -45,6 +45,9 @@ pub struct TrainWeeklyArgs {
     /// Say what would be learned from, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Leave the version in staging even where the gate lets it through
+    #[arg(long)]
+    no_promote: bool,
     /// A check of honesty: deal the training labels at random, print what that scores, publish nothing
     #[arg(long, conflicts_with = "dry_run")]
     shuffle_labels: bool,
@@ -58,10 +61,16 @@ impl Report for WeeklyReport {
             (Some(version), "staging") => {
                 format!("{}: {version} is published, in staging", self.line)
             }
+            (Some(version), "production") => {
+                format!("{}: {version} is published and in production now", self.line)
+            }
             (Some(version), _) => format!("{}: {version} is there already", self.line),
             (None, status) => format!("{}: {status}", self.line),
         };
-        page.toned(if self.status == "staging" { Tone::Good } else { Tone::Strong }, what);
+        page.toned(
+            if matches!(self.status, "staging" | "production") { Tone::Good } else { Tone::Strong },
+            what,
+        );
         if let Some(reason) = &self.reason {
             page.field("why", reason);
         }
@@ -83,6 +92,10 @@ impl Report for WeeklyReport {
         }
         if let Some(assessment) = &self.assessment {
             write_assessment(page, assessment);
+        }
+        if let Some(given) = self.gate.verdict() {
+            page.gap();
+            verdict::write(page, given);
         }
         if let Some(seconds) = self.seconds {
             page.field(
@@ -190,6 +203,7 @@ pub(super) fn run(args: &TrainWeeklyArgs, setup: Setup<'_>, ui: &mut Ui) -> anyh
         dry_run: args.dry_run,
         as_of_given: setup.globals.as_of.is_some(),
         shuffle_labels: args.shuffle_labels,
+        no_promote: args.no_promote,
     };
     let report = {
         let mut watch = TerminalWatch::start(ui);

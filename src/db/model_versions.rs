@@ -255,6 +255,25 @@ impl Db {
             .transpose()
     }
 
+    /// Stores a new verdict of the gate.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn store_gate(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        gate: &Value,
+    ) -> anyhow::Result<()> {
+        self.client
+            .execute(
+                "UPDATE model_versions SET gate = $3 WHERE line = $1 AND version = $2",
+                &[&line.as_str(), &version.to_string(), &gate],
+            )
+            .failed(&format!("cannot store the verdict on {line} {version}"))
+            .map(drop)
+    }
+
     /// Remembers that the directory of a version is missing, or is back.
     ///
     /// # Errors

@@ -89,4 +89,51 @@ impl Db {
             .failed(&format!("cannot count the trials of {line}"))?;
         Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
     }
+
+    /// Versions that the change track has scored since an instant, and those of them that were promoted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn change_trials(
+        &mut self,
+        line: &LineName,
+        since: DateTime<Utc>,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<(u64, u64)> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT count(DISTINCT t.version),
+                        count(DISTINCT t.version) FILTER (WHERE EXISTS (
+                            SELECT 1 FROM model_promotions p
+                             WHERE p.line = t.line AND p.to_version = t.version AND p.action = 'promote'))
+                   FROM trials t
+                  WHERE t.line = $1 AND t.track = 'change' AND t.as_of > $2 AND t.as_of <= $3",
+                &[&line.as_str(), &since, &as_of],
+            )
+            .failed(&format!("cannot count the changes of {line}"))?;
+        let count = |place: usize| u64::try_from(row.get::<_, i64>(place)).unwrap_or(0);
+        Ok((count(0), count(1)))
+    }
+
+    /// Annualised Sharpe ratios of the versions that were scored, one each, where there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn trial_sharpes(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<f64>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT DISTINCT ON (version) (metrics->>'sharpe')::float8 FROM trials
+                  WHERE line = $1 AND as_of <= $2 AND jsonb_typeof(metrics->'sharpe') = 'number'
+                  ORDER BY version, id DESC",
+                &[&line.as_str(), &as_of],
+            )
+            .failed(&format!("cannot read the scores of {line}"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
 }

@@ -139,6 +139,30 @@ impl Predictions<Seen> {
 }
 
 impl Predictions<Unseen> {
+    /// Several models' answers as those of one: each has seen none of its own part. Parts come in order of time and do not
+    /// overlap; `None` when they do, or when they answer with different classes.
+    pub fn pooled(parts: &[Predictions<Unseen>], n_classes: usize) -> Option<Predictions<Unseen>> {
+        let mut pooled = Predictions {
+            n_classes,
+            probabilities: Vec::new(),
+            truth: Vec::new(),
+            decided_at_us: Vec::new(),
+            series: Vec::new(),
+            state: PhantomData,
+        };
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            let follows = pooled.decided_at_us.last() < part.decided_at_us.first();
+            if !follows || part.n_classes != n_classes {
+                return None;
+            }
+            pooled.probabilities.extend_from_slice(&part.probabilities);
+            pooled.truth.extend_from_slice(&part.truth);
+            pooled.decided_at_us.extend_from_slice(&part.decided_at_us);
+            pooled.series.extend_from_slice(&part.series);
+        }
+        Some(pooled)
+    }
+
     /// Figures out of sample; `None` without samples.
     pub fn figures(&self) -> Option<Figures> {
         figures::figures(self, true)

@@ -39,6 +39,20 @@ pub struct Assessment {
     /// Equity of the same, for plots.
     #[serde(skip)]
     pub equity: BTreeMap<&'static str, Backtest>,
+    /// The answers behind the figures of the test part, for the gate.
+    #[serde(skip)]
+    pub answers: Answers,
+}
+
+/// Answers to the test part.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// Of the model.
+    pub model: Predictions<Unseen>,
+    /// Of the class prior.
+    pub majority: Predictions<Unseen>,
+    /// Of the indicator rule.
+    pub indicator: Predictions<Unseen>,
 }
 
 /// The names under which the baselines are reported.
@@ -74,8 +88,7 @@ pub(crate) fn assess(
         Ok(predictions(&folds.test, probabilities)?.after(seen_until))
     };
     let nothing = || Fault::input("the test part is empty");
-    let test_answers = probabilities(&folds.test.rows());
-    let model = unseen(test_answers.clone())?;
+    let model = unseen(probabilities(&folds.test.rows()))?;
 
     let train_classes = folds.train.classes();
     let majority = Majority::fit(&train_classes, n_classes).ok_or_else(nothing)?;
@@ -84,25 +97,17 @@ pub(crate) fn assess(
         Indicator::fit(&rules.at(&folds.train), &train_classes, n_classes).ok_or_else(nothing)?;
     let mut baselines = BTreeMap::new();
     let mut comparisons = BTreeMap::new();
-    for (name, answers) in [
-        (MAJORITY, majority.probabilities(folds.test.len())),
-        (INDICATOR, indicator.probabilities(&rules.at(&folds.test))),
-    ] {
-        let reference = unseen(answers)?;
-        let comparison = evaluate::compare(&model, &reference).map_err(Fault::integrity)?;
+    let majority = unseen(majority.probabilities(folds.test.len()))?;
+    let indicator = unseen(indicator.probabilities(&rules.at(&folds.test)))?;
+    for (name, reference) in [(MAJORITY, &majority), (INDICATOR, &indicator)] {
+        let comparison = evaluate::compare(&model, reference).map_err(Fault::integrity)?;
         comparisons.insert(name, comparison);
         baselines.insert(name, reference.figures().ok_or_else(nothing)?);
     }
 
     let mut equity = BTreeMap::new();
-    let model_signals = Signals::of(material, &folds.test, |sample, index| {
-        let row = &test_answers[index * n_classes..(index + 1) * n_classes];
-        let _ = sample;
-        side(evaluate::answer_of(row), n_classes)
-    });
-    equity.insert(MODEL, model_signals.trade(material, line));
-    let rule_signals = Signals::of(material, &folds.test, |sample, _| rules.signal(sample));
-    equity.insert(INDICATOR, rule_signals.trade(material, line));
+    equity.insert(MODEL, trades(material, line, &folds.test.samples, &model));
+    equity.insert(INDICATOR, rule_trades(material, line, &folds.test.samples));
 
     let in_sample = |part: &Part| -> anyhow::Result<Figures> {
         let predictions = predictions(part, probabilities(&part.rows()))?;
@@ -120,7 +125,38 @@ pub(crate) fn assess(
             .map(|(name, backtest)| (*name, backtest.figures.clone()))
             .collect(),
         equity,
+        answers: Answers { model, majority, indicator },
     })
+}
+
+/// Trades after costs on a model's answers to samples, over the range that the samples cover; where it did not answer, it
+/// holds.
+pub(crate) fn trades(
+    material: &Material,
+    line: &LineConfig,
+    samples: &[Sample],
+    answers: &Predictions<Unseen>,
+) -> Backtest {
+    let place = |sample: &Sample| (sample.decided_at_us, sample.series);
+    let mut next = 0;
+    let signals = Signals::of(material, samples, |sample, _| {
+        let at = |i: usize| (answers.decided_at_us()[i], answers.series()[i]);
+        while next < answers.len() && at(next) < place(sample) {
+            next += 1;
+        }
+        if next < answers.len() && at(next) == place(sample) {
+            side(answers.answer(next), answers.n_classes())
+        } else {
+            0
+        }
+    });
+    signals.trade(material, line)
+}
+
+/// The same of the indicator rule.
+pub(crate) fn rule_trades(material: &Material, line: &LineConfig, samples: &[Sample]) -> Backtest {
+    let rules = Rules::of(material);
+    Signals::of(material, samples, |sample, _| rules.signal(sample)).trade(material, line)
 }
 
 /// The last instant that training and validation labels look at.
@@ -146,13 +182,13 @@ pub(crate) fn side(class: u8, n_classes: usize) -> i8 {
 }
 
 /// The indicator rule's signals on every candle of every series.
-struct Rules {
+pub(crate) struct Rules {
     signals: Vec<Vec<i8>>,
     offsets: Vec<usize>,
 }
 
 impl Rules {
-    fn of(material: &Material) -> Rules {
+    pub(crate) fn of(material: &Material) -> Rules {
         let signals = material.candles.iter().map(indicator_signals).collect();
         Rules { signals, offsets: offsets(material) }
     }
@@ -163,7 +199,11 @@ impl Rules {
     }
 
     fn at(&self, part: &Part) -> Vec<i8> {
-        part.samples.iter().map(|sample| self.signal(sample)).collect()
+        self.of_samples(&part.samples)
+    }
+
+    pub(crate) fn of_samples(&self, samples: &[Sample]) -> Vec<i8> {
+        samples.iter().map(|sample| self.signal(sample)).collect()
     }
 }
 
@@ -186,9 +226,13 @@ struct Signals {
 }
 
 impl Signals {
-    fn of(material: &Material, part: &Part, signal: impl Fn(&Sample, usize) -> i8) -> Signals {
+    fn of(
+        material: &Material,
+        samples: &[Sample],
+        mut signal: impl FnMut(&Sample, usize) -> i8,
+    ) -> Signals {
         let offsets = offsets(material);
-        let from_us = part.samples.first().map_or(i64::MAX, |sample| sample.decided_at_us);
+        let from_us = samples.first().map_or(i64::MAX, |sample| sample.decided_at_us);
         let mut series: Vec<(usize, Vec<i8>)> = material
             .candles
             .iter()
@@ -199,7 +243,7 @@ impl Signals {
                 (first, vec![0; candles.len() - first])
             })
             .collect();
-        for (index, sample) in part.samples.iter().enumerate() {
+        for (index, sample) in samples.iter().enumerate() {
             let place = sample.series as usize;
             let (first, signals) = &mut series[place];
             signals[sample.row as usize - offsets[place] - *first] = signal(sample, index);

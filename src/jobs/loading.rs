@@ -8,10 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::{
     artifact::{METADATA, MODEL, Metadata, PROBE, VersionFiles},
+    config::App,
     fault::Fault,
     inference::{ModelSpec, Predictor},
     libtorch,
 };
+
+/// The LibTorch that this aifx is built with (scripts/setup-libtorch.sh).
+pub(crate) const LIBTORCH: &str = "2.13.0";
 
 /// LibTorch itself, before anything is begun that needs it.
 ///
@@ -63,4 +67,22 @@ pub fn probe(files: &VersionFiles) -> anyhow::Result<()> {
             .hint("this machine computes otherwise than the one that trained it; train anew here")
             .into()
     })
+}
+
+/// LibTorch writes to a path only: a private file, read back, so that our own writer makes the version's.
+///
+/// # Errors
+/// Exit 9 when LibTorch or the disk refuses.
+pub(crate) fn torchscript(app: &App, predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
+    let folder = app.home.join("data").join("checkpoints");
+    std::fs::create_dir_all(&folder).map_err(Fault::resource)?;
+    let path = folder.join(format!("torchscript-{}.pt", std::process::id()));
+    let bytes = predictor
+        .export_torchscript(&path)
+        .map_err(|error| Fault::resource(error).into())
+        .and_then(|()| {
+            std::fs::read(&path).map_err(|error| anyhow::Error::from(Fault::resource(error)))
+        });
+    let _ = std::fs::remove_file(&path);
+    bytes
 }

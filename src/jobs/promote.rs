@@ -10,7 +10,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         promotions::{Action, Move},
     },
     fault::{Exit, Fault},
+    gate::Verdict,
     lineage::{LineName, Version},
     registry::{self, Connect, LockedLine},
 };
@@ -126,15 +126,12 @@ fn check_gate(
             None => Err(Fault::usage("--force goes against the gate and wants a --reason").into()),
         };
     }
-    let verdict = row.gate.as_ref();
-    if verdict.and_then(|verdict| verdict.get("passed")).and_then(Value::as_bool) == Some(true) {
-        return Ok(());
-    }
-    let summary = verdict.and_then(|verdict| verdict.get("summary")).and_then(Value::as_str);
-    let why = match (verdict, summary) {
-        (None, _) => format!("the gate has not judged {} {}", row.line, row.version),
-        (_, Some(summary)) => format!("the gate refused {} {}: {summary}", row.line, row.version),
-        _ => format!("the gate refused {} {}", row.line, row.version),
+    let verdict: Option<Verdict> =
+        row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok());
+    let why = match verdict {
+        Some(verdict) if verdict.passed => return Ok(()),
+        Some(verdict) => format!("{} {} was {}", row.line, row.version, verdict.summary()),
+        None => format!("the gate has not judged {} {}", row.line, row.version),
     };
     let hint = format!(
         "`aifx gate {}` judges it anew and shows each rule; --force --reason TEXT goes against it, on the record",

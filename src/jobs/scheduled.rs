@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Stop, Watch};
+use super::{Stop, Watch, loading, promote};
 use crate::{
     config::App,
-    db::training_log::{End, Figures, TrainingType},
+    db::{
+        promotions::Action,
+        training_log::{End, Figures, TrainingType},
+    },
     fault::{Exit, Fault},
-    lineage::{LineName, Period, Version},
+    gate::Verdict,
+    lineage::{LineName, Period, Status, Version},
     registry::{LockedLine, Run, RunPlan},
 };
 
@@ -37,8 +41,8 @@ pub(crate) struct Job<'a> {
 
 /// Whether there is something to do.
 pub(crate) enum Start {
-    /// A run of this period is done.
-    AlreadyDone(Option<Version>),
+    /// A run of this period is done, and made this version; the line is locked all the same.
+    AlreadyDone(LockedLine, Option<Version>),
     /// The line is locked and what dead runs left is put right.
     Go(LockedLine),
 }
@@ -57,7 +61,7 @@ pub(crate) fn begin(app: &App, job: &Job<'_>, watch: &mut dyn Watch) -> anyhow::
     if !app.force
         && let Some(done) = db.completed_in(job.line, job.period)?
     {
-        return Ok(Start::AlreadyDone(done.version));
+        return Ok(Start::AlreadyDone(line, done.version));
     }
     line.dir().preflight(VERSION_BYTES)?;
     Ok(Start::Go(line))
@@ -105,6 +109,43 @@ pub(crate) fn on_record<T>(
         (Err(error), _) => Err(error),
         (Ok(value), written) => written.map(|()| value),
     }
+}
+
+/// Makes a version production when the gate let it through, and says whether it is there. A run that died between
+/// publishing and this is finished by the next start in its period; a version that was rolled back stays back.
+pub(crate) fn promote_after(
+    app: &App,
+    job: &Job<'_>,
+    line: &LockedLine,
+    version: Option<Version>,
+    no_promote: bool,
+) -> anyhow::Result<bool> {
+    let Some(version) = version else { return Ok(false) };
+    let mut db = app.db(job.name)?;
+    let Some(row) = db.find_version(job.line, version)? else { return Ok(false) };
+    let verdict: Option<Verdict> =
+        row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok());
+    let moved_before = db.moves(job.line, i64::MAX)?.iter().any(|step| step.to == version);
+    let Some(verdict) = verdict.filter(|verdict| verdict.passed) else { return Ok(false) };
+    if no_promote || moved_before || row.status != Status::Staging {
+        return Ok(row.status == Status::Production);
+    }
+    let from = db.production(job.line)?.map(|row| row.version);
+    let actor = format!("train-{}", job.name);
+    let reason = verdict.summary();
+    let models = app.models();
+    let request = promote::Request {
+        models: &models,
+        line: job.line,
+        version,
+        reason: Some(&reason),
+        actor: &actor,
+        wait: job.wait,
+        force: false,
+        as_of: app.as_of,
+    };
+    let connect = || app.db(job.name);
+    promote::move_to(line, &request, Action::Promote, &row, from, db, &connect, &loading::probe)
 }
 
 /// How work that did not fail ended.

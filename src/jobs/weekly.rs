@@ -1,7 +1,7 @@
 //! `train-weekly`: a new model from scratch, published as the next version of its line, in staging.
 //!
 //! Gather (lock, run row, candles), decide (dataset, fit, figures; no connection is held), commit (files, then row).
-//! Not here: promotion.
+//! The gate judges it on the test part; where it passes, it becomes production. Not here: the rules (`gate`).
 
 mod page;
 
@@ -19,8 +19,10 @@ use super::{
     Stop, Watch,
     assess::{self, Assessment},
     checkpoint::{CheckpointFile, Head},
+    judge::{self, Bench, Case, Gate},
     loading,
     material::{self, Material},
+    replay::{Cast, LeftOut},
     scheduled::{self, Ended, Job, Start},
 };
 use crate::{
@@ -35,8 +37,8 @@ use crate::{
     drift::Reference,
     evaluate::{Temperature, calibrate},
     fault::{Exit, Fault},
-    features::FeatureSet,
-    gate::Track,
+    features::{self, FeatureSet},
+    gate::{Track, Verdict},
     inference::{ModelSpec, Predictor},
     lineage::{LineName, Period, Version},
     market::instant,
@@ -45,8 +47,6 @@ use crate::{
     train::{self, EpochRow, Fit, FitConfig, FitError, FitObserver},
 };
 
-/// The LibTorch that this aifx is built with (scripts/setup-libtorch.sh).
-const LIBTORCH: &str = "2.13.0";
 /// Fewer samples than this in any part, and no figure means anything.
 const MIN_PART: usize = 20;
 /// The range is doubled at most this often to find enough samples: 90 days become sixteen years.
@@ -73,6 +73,8 @@ pub struct Request {
     pub as_of_given: bool,
     /// Shuffle the training labels: a check of honesty, never published.
     pub shuffle_labels: bool,
+    /// Leave the version in staging even where the gate would let it through.
+    pub no_promote: bool,
 }
 
 /// What came of it. The keys are a contract: `aifx.train-weekly/1`.
@@ -82,7 +84,7 @@ pub struct WeeklyReport {
     pub line: LineName,
     /// The version that was made, or that was there already.
     pub version: Option<Version>,
-    /// `staging`, `already-done`, `skipped`, `planned` or `checked`.
+    /// `production`, `staging`, `already-done`, `skipped`, `planned` or `checked`.
     pub status: &'static str,
     /// Why nothing was made.
     pub reason: Option<String>,
@@ -94,7 +96,7 @@ pub struct WeeklyReport {
     pub test: Value,
     /// The same of each baseline.
     pub baselines: Value,
-    /// Verdict of the gate; it comes with the next release, and until then `passed` is null.
+    /// Verdict of the gate.
     pub gate: Gate,
     /// Whether it is in production now.
     pub promoted: bool,
@@ -128,15 +130,6 @@ pub struct Samples {
     pub test: usize,
 }
 
-/// Verdict of the gate.
-#[derive(Debug, Clone, Serialize)]
-pub struct Gate {
-    /// Null while there is no gate to ask.
-    pub passed: Option<bool>,
-    /// One entry a rule.
-    pub rules: Vec<Value>,
-}
-
 impl WeeklyReport {
     fn without_version(line: &LineName, as_of: DateTime<Utc>, status: &'static str) -> Self {
         WeeklyReport {
@@ -148,7 +141,7 @@ impl WeeklyReport {
             samples: Samples::default(),
             test: json!({}),
             baselines: json!({}),
-            gate: Gate { passed: None, rules: Vec::new() },
+            gate: Gate::default(),
             promoted: false,
             assessment: None,
             epochs: None,
@@ -197,18 +190,21 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     }
     let locked = match scheduled::begin(&app, &job, watch)? {
         Start::Go(locked) => locked,
-        Start::AlreadyDone(version) => {
+        Start::AlreadyDone(locked, version) => {
             checkpoint.remove();
+            let promoted =
+                scheduled::promote_after(&app, &job, &locked, version, request.no_promote)?;
             let mut report = WeeklyReport::without_version(name, app.as_of, "already-done");
             report.directory =
                 version.map(|version| app.models().join(name.as_str()).join(version.to_string()));
             report.version = version;
+            report.promoted = promoted;
             report.reason = Some(format!("{period} is done; --force runs it again"));
             return Ok(report);
         }
     };
     let head = Head { period: period.to_string(), as_of: app.as_of, settings_sha256 };
-    scheduled::on_record(&app, &job, &locked, |run| {
+    let mut report = scheduled::on_record(&app, &job, &locked, |run| {
         let mut gathered = gather(&app, line, set, &settings, watch)?;
         let (folds, dropped) = match gathered.fold(line, &settings) {
             Ok(folds) => folds,
@@ -231,6 +227,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         let trained = Instant::now();
         let fit = fit(&folds, line, &settings, resume.as_deref(), &mut observer)?;
         let training_s = trained.elapsed().as_secs_f64();
+        gathered.material.features = features::compute_all(set, &gathered.material.candles);
         let report = publish(&Work {
             app: &app,
             name,
@@ -249,7 +246,12 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         })?;
         checkpoint.remove();
         Ok(Ended::Published(report))
-    })
+    })?;
+    if scheduled::promote_after(&app, &job, &locked, report.version, request.no_promote)? {
+        report.promoted = true;
+        report.status = "production";
+    }
+    Ok(report)
 }
 
 /// Candles, features and labels of one run, and the range that its samples come from.
@@ -491,38 +493,46 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     })?;
     let mut db = app.db("train-weekly")?;
     let newest = db.versions(Some(name))?.into_iter().max_by_key(|row| row.version);
+    let mut cast = Cast::gather(app, &mut db, name)?;
+    let bench = Bench::gather(app, &mut db, name)?;
     let recipe = recipe(line);
     let new_recipe =
         newest.is_some_and(|row| row.metrics.get("recipe").is_some_and(|old| *old != recipe));
     let version = locked.next_version(&mut db, new_recipe)?;
     drop(db);
-    let metrics = metrics(&assessment, recipe);
+    let track = if new_recipe { Track::Change } else { Track::Refresh };
+    let (verdict, left_out) = judge(work, &predictor, &assessment, track, &mut cast, &bench)?;
+    let mut metrics = metrics(&assessment, recipe);
+    metrics["days_without_production"] = json!(left_out);
     let mut files = VersionFiles::new();
     files.insert(artifact::MODEL, fit.weights.clone())?;
     files.insert(artifact::METRICS, pretty(&metrics)?)?;
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
     files.insert(artifact::REFERENCE, pretty(work.reference)?)?;
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
-    files.insert(artifact::TORCHSCRIPT, torchscript(app, &predictor)?)?;
-    let page = page::version_report(work, version, &assessment, predictor.spec());
+    files.insert(artifact::TORCHSCRIPT, loading::torchscript(app, &predictor)?)?;
+    let page = page::version_report(work, version, &assessment, predictor.spec(), &verdict);
     files.insert(artifact::REPORT, report::version_page(&page))?;
     let description = description(work, predictor.spec())?;
     let figures = figures(work, &assessment);
+    let mut scored = metrics["test"].clone();
+    scored["sharpe"] = json!(assessment.backtests.get(assess::MODEL).and_then(|f| f.sharpe));
     let trial = Trial {
-        track: if new_recipe { Track::Change } else { Track::Refresh },
+        track,
         scored_from: assessment.test.from,
         scored_until: assessment.test.to,
         n_samples: assessment.test.n as u64,
         n_days: assessment.test.n_days as u64,
-        metrics: metrics["test"].clone(),
+        metrics: scored,
     };
+    let gate = Some(serde_json::to_value(&verdict)?);
     let candidate = Candidate {
         version,
         parent: None,
         seen_until: assessment.seen_until.at(),
         files,
         description,
-        record: Record { metrics: metrics.clone(), gate: None, figures, trial: Some(trial) },
+        record: Record { metrics: metrics.clone(), gate, figures, trial: Some(trial) },
     };
     locked.publish(&|| app.db("train-weekly"), run, candidate)?;
     let mut report = WeeklyReport::without_version(name, app.as_of, "staging");
@@ -535,8 +545,46 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     report.epochs = Some((fit.history.len() as u32, fit.best_epoch));
     report.seconds =
         Some(Seconds { total: work.began.elapsed().as_secs_f64(), training: work.training_s });
+    report.gate = Gate::from(verdict);
     let _ = settings;
     Ok(report)
+}
+
+/// Holds the test part against production as it was each of those days.
+fn judge(
+    work: &Work<'_>,
+    predictor: &Predictor,
+    assessment: &Assessment,
+    track: Track,
+    cast: &mut Cast,
+    bench: &Bench,
+) -> anyhow::Result<(Verdict, Vec<LeftOut>)> {
+    let Work { app, line, gathered, folds, .. } = *work;
+    let (material, samples) = (&gathered.material, &folds.test.samples);
+    let production = cast.production().map(|row| (row.version, row.seen_until));
+    let (policy, left_out) = cast.policy(material, samples, folds.classes.len())?;
+    let answers = &assessment.answers;
+    let reference_sharpe = match production {
+        Some(_) => assess::trades(material, line, samples, &policy).figures.sharpe,
+        None => assessment.backtests.get(assess::INDICATOR).and_then(|figures| figures.sharpe),
+    };
+    let trades = assessment.equity.get(assess::MODEL);
+    let row = samples.last().map_or(0, |sample| sample.row);
+    let case = Case {
+        track,
+        candidate: &answers.model,
+        incumbent: production
+            .map(|(version, seen)| (version, &policy, seen.unwrap_or(assessment.seen_until.at()))),
+        class_prior: &answers.majority,
+        indicator: &answers.indicator,
+        train_accuracy: Some(assessment.train.accuracy),
+        validation_accuracy: Some(assessment.validation.accuracy),
+        latency_ms: judge::latency_ms(predictor, material, row),
+        returns: trades.map_or(&[], |trades| &trades.daily_returns),
+        reference_sharpe,
+        pbo: None,
+    };
+    Ok((judge::verdict(&case, bench, line, app), left_out))
 }
 
 fn samples(folds: &Folds) -> Samples {
@@ -561,7 +609,8 @@ fn pretty(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn history_csv(history: &[EpochRow]) -> Vec<u8> {
+/// Epochs as CSV.
+pub(super) fn history_csv(history: &[EpochRow]) -> Vec<u8> {
     let mut text = String::from(
         "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,lr,seconds\n",
     );
@@ -607,21 +656,6 @@ fn probe_rows(folds: &Folds) -> Vec<u32> {
     rows.into_iter().step_by(step).collect()
 }
 
-/// LibTorch writes to a path only: a private file, read back, so that our own writer makes the version's.
-fn torchscript(app: &App, predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
-    let folder = app.home.join("data").join("checkpoints");
-    std::fs::create_dir_all(&folder).map_err(Fault::resource)?;
-    let path = folder.join(format!("torchscript-{}.pt", std::process::id()));
-    let bytes = predictor
-        .export_torchscript(&path)
-        .map_err(|error| Fault::resource(error).into())
-        .and_then(|()| {
-            std::fs::read(&path).map_err(|error| anyhow::Error::from(Fault::resource(error)))
-        });
-    let _ = std::fs::remove_file(&path);
-    bytes
-}
-
 /// What `metadata.json` says beyond its head: all that is needed to use the model without aifx.
 fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, Value>> {
     let Work { app, line, settings, gathered, folds, .. } = *work;
@@ -643,7 +677,7 @@ fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, 
         "seed": settings.fit.seed,
         "fit": settings.fit,
         "config_sha256": app.config_sha256,
-        "libtorch": LIBTORCH,
+        "libtorch": loading::LIBTORCH,
     });
     if let Value::Object(more) = more {
         fields.extend(more);

@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
 use super::{
+    gate,
     plot::{self, Axis, ForestRow, Frame, Unit},
     text::{count, day, minute, number, or_why, percent, signed, signed_percent},
     verdict::{self, Mood},
@@ -91,6 +92,8 @@ pub struct VersionReport {
     pub quality: Quality,
     /// Wall time of the training.
     pub training_s: f64,
+    /// The gate's answer, where it judged.
+    pub gate: Option<crate::gate::Verdict>,
     /// Version of aifx.
     pub aifx: String,
     /// Version of LibTorch.
@@ -197,6 +200,7 @@ pub fn version_page(report: &VersionReport) -> String {
                 (verdict_box(report))
                 (tiles(report))
                 (against_baselines(report))
+                @if let Some(verdict) = &report.gate { (gate::section(verdict)) }
                 (answers(report))
                 (trading(report))
                 (training(report))

@@ -169,6 +169,7 @@ fn example(skill: f64) -> VersionReport {
                 .collect(),
         },
         training_s: 48.2,
+        gate: None,
         aifx: "0.1.0".into(),
         libtorch: "2.13.0".into(),
     }

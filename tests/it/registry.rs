@@ -26,6 +26,12 @@ use crate::support::{Home, TestDatabase, tiny_model};
 
 const SCHEMA: &str = include_str!("../../migrations/V3__registry.sql");
 
+/// A verdict that lets a version through.
+fn passed() -> Value {
+    json!({"passed": true, "track": "refresh", "preset": "standard", "against": "the baselines", "n": 100, "n_days": 10,
+           "n_trials": 1, "budget": null, "rules": []})
+}
+
 struct Field {
     database: TestDatabase,
     home: TempDir,
@@ -167,7 +173,7 @@ fn candidate(version: Version) -> Candidate {
         description: Map::from_iter([("lookback".to_owned(), json!(60))]),
         record: Record {
             metrics: json!({"test": {"accuracy": 0.51}}),
-            gate: Some(json!({"passed": true, "rules": []})),
+            gate: Some(passed()),
             figures: Figures {
                 n_train: Some(700),
                 test_accuracy: Some(0.51),

@@ -1,10 +1,14 @@
 //! What the page of a version says, gathered from the run that made it. Not here: how it looks (`report`).
 
-use super::{LIBTORCH, Work};
+use super::Work;
 use crate::{
     evaluate::Figures,
+    gate::Verdict,
     inference::ModelSpec,
-    jobs::assess::{Assessment, INDICATOR, MAJORITY, MODEL},
+    jobs::{
+        assess::{Assessment, INDICATOR, MAJORITY, MODEL},
+        loading,
+    },
     labels::LabelRule,
     lineage::Version,
     market::instant,
@@ -18,6 +22,7 @@ pub(super) fn version_report(
     version: Version,
     assessment: &Assessment,
     spec: &ModelSpec,
+    verdict: &Verdict,
 ) -> VersionReport {
     let Work { app, name, line, set, settings, folds, fit, training_s, .. } = *work;
     let part = |name, part: &crate::dataset::Part| PartRow {
@@ -83,7 +88,8 @@ pub(super) fn version_report(
         quality: quality(work),
         training_s,
         aifx: env!("CARGO_PKG_VERSION").to_owned(),
-        libtorch: LIBTORCH.to_owned(),
+        gate: Some(verdict.clone()),
+        libtorch: loading::LIBTORCH.to_owned(),
     }
 }
 

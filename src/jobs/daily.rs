@@ -1,0 +1,793 @@
+//! `train-daily`: refreshes production with what the last day has taught, when a rehearsal says that this helps.
+//!
+//! The samples are those whose labels settled within the last `daily.hours`: night after night each sample is learned once.
+//! The rehearsal repeats the same step for each of the last mornings: the version that was in production then, fine-tuned
+//! on what was known then, answers the day that followed, beside that version untouched. Neither had seen the day, so the
+//! pooled result says whether fine-tuning as practised helps. Not here: the rules (`gate`), learning itself (`train`).
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Stop, Watch, assess,
+    judge::{self, Bench, Case, Gate, Yardsticks},
+    loading,
+    material::{self, Material},
+    replay::{self, Actor, Cast},
+    scheduled::{self, Ended, Job, Start},
+};
+use crate::{
+    artifact::{self, Metadata, VersionFiles},
+    config::{App, LineConfig},
+    dataset::{self, DatasetConfig, Sample},
+    db::{
+        model_versions::Record,
+        training_log::{Figures as TrainingFigures, TrainingType},
+        trials::Trial,
+    },
+    drift::Reference,
+    evaluate::{self, Comparison, Figures, Predictions, Unseen},
+    fault::{Exit, Fault},
+    gate::{Track, Verdict},
+    inference::Predictor,
+    labels::LabelRule,
+    lineage::{LineName, Period, SeenUntil, Version},
+    market::instant,
+    registry::Candidate,
+    report, stats,
+    train::{self, EpochRow, Fit, FitConfig, FitError, FitObserver},
+};
+
+/// The feature whose size says how wild the market is.
+const VOLATILITY: &str = "volatility_60";
+
+/// What the operator asked for beyond the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The line; the only one when not given.
+    pub line: Option<LineName>,
+    /// Instead of `daily.epochs`.
+    pub epochs: Option<u32>,
+    /// Instead of `daily.min_samples`.
+    pub min_samples: Option<usize>,
+    /// Instead of `daily.rehearse_days`.
+    pub rehearse_days: Option<u32>,
+    /// Instead of `seed`.
+    pub seed: Option<u64>,
+    /// `auto`, `cpu`, `cuda:N`.
+    pub device: String,
+    /// How long to wait for another run.
+    pub wait: Duration,
+    /// Say what would be done, and do not.
+    pub dry_run: bool,
+    /// Leave the version in staging even where the gate would let it through.
+    pub no_promote: bool,
+}
+
+/// What came of it. The keys are a contract: `aifx.train-daily/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DailyReport {
+    /// The line.
+    pub line: LineName,
+    /// The version that was made, or that was there already.
+    pub version: Option<Version>,
+    /// What it was fine-tuned from.
+    pub parent: Option<Version>,
+    /// `production`, `staging`, `already-done`, `skipped` or `planned`.
+    pub status: &'static str,
+    /// Why nothing was made.
+    pub reason: Option<String>,
+    /// Where the version is.
+    pub directory: Option<PathBuf>,
+    /// Samples learned from, none, and rehearsed.
+    pub samples: Samples,
+    /// Figures of the rehearsed fine-tunes on the days that followed them.
+    pub test: Value,
+    /// The same days answered by production untouched and by the baselines.
+    pub baselines: Value,
+    /// Verdict of the gate.
+    pub gate: Gate,
+    /// Whether it is in production now.
+    pub promoted: bool,
+    /// Every morning, rehearsed or left out.
+    pub mornings: Vec<Morning>,
+    /// Wall time of the whole run, of the fine-tune, of the rehearsal, in seconds.
+    pub seconds: Option<Seconds>,
+    /// The instant that the run took for now.
+    pub as_of: DateTime<Utc>,
+}
+
+/// Samples of each part; a fine-tune has no validation of its own.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Samples {
+    /// Learned from.
+    pub train: usize,
+    /// 0.
+    pub validation: usize,
+    /// Rehearsed on.
+    pub test: usize,
+}
+
+/// Wall time.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Seconds {
+    /// Start to published.
+    pub total: f64,
+    /// The fine-tune alone.
+    pub training: f64,
+    /// The rehearsal.
+    pub rehearsal: f64,
+}
+
+/// One morning of the rehearsal.
+#[derive(Debug, Clone, Serialize)]
+pub struct Morning {
+    /// When the fine-tune would have run.
+    pub at: DateTime<Utc>,
+    /// What was in production then.
+    pub production: Option<Version>,
+    /// Samples learned from.
+    pub n_learned: usize,
+    /// Samples of the day that followed.
+    pub n_answered: usize,
+    /// Log-loss of production less that of its fine-tune over that day, nats: positive where the fine-tune is better.
+    pub saved: Option<f64>,
+    /// Why it was left out.
+    pub left_out: Option<String>,
+}
+
+impl DailyReport {
+    fn without_version(line: &LineName, as_of: DateTime<Utc>, status: &'static str) -> Self {
+        DailyReport {
+            line: line.clone(),
+            version: None,
+            parent: None,
+            status,
+            reason: None,
+            directory: None,
+            samples: Samples::default(),
+            test: json!({}),
+            baselines: json!({}),
+            gate: Gate::default(),
+            promoted: false,
+            mornings: Vec::new(),
+            seconds: None,
+            as_of,
+        }
+    }
+}
+
+/// The settings of one run, after flags.
+#[derive(Debug, Clone, Serialize)]
+struct Settings {
+    line: LineConfig,
+    hours: u32,
+    min_samples: usize,
+    rehearse_days: u32,
+    fit: FitConfig,
+}
+
+/// Fine-tunes, rehearses, publishes, and promotes what the rehearsal speaks for.
+///
+/// # Errors
+/// 3 for configuration and device, 4 for data, 5 database, 6 lock, 7 when production is not what was published, 9 disk,
+/// 130 and 143 when asked to stop.
+pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Result<DailyReport> {
+    let began = Instant::now();
+    loading::libtorch()?;
+    let (name, line) = app.line(request.line.as_ref())?;
+    let settings = settings(app, line, request)?;
+    let hyperparameters = serde_json::to_value(&settings)?;
+    let period = Period::daily(app.as_of);
+    let job = Job {
+        name: "daily",
+        line: name,
+        period,
+        training_type: TrainingType::Incremental,
+        hyperparameters: &hyperparameters,
+        wait: request.wait,
+    };
+    if request.dry_run {
+        let mut report = DailyReport::without_version(name, app.as_of, "planned");
+        match gather(app, name, line, &settings)? {
+            Gathered::Skip(reason) => report.reason = Some(format!("would be skipped: {reason}")),
+            Gathered::Night(night) => {
+                report.parent = Some(night.parent);
+                report.samples.train = night.learned.len();
+                report.reason = Some("--dry-run: nothing was trained or written".into());
+            }
+        }
+        return Ok(report);
+    }
+    let locked = match scheduled::begin(app, &job, watch)? {
+        Start::Go(locked) => locked,
+        Start::AlreadyDone(locked, version) => {
+            let mut report = DailyReport::without_version(name, app.as_of, "already-done");
+            report.promoted =
+                scheduled::promote_after(app, &job, &locked, version, request.no_promote)?;
+            report.directory =
+                version.map(|version| app.models().join(name.as_str()).join(version.to_string()));
+            report.version = version;
+            report.reason = Some(format!("{period} is done; --force runs it again"));
+            return Ok(report);
+        }
+    };
+    let mut report = scheduled::on_record(app, &job, &locked, |run| {
+        let mut night = match gather(app, name, line, &settings)? {
+            Gathered::Skip(reason) => {
+                let mut report = DailyReport::without_version(name, app.as_of, "skipped");
+                report.reason = Some(reason.clone());
+                return Ok(Ended::Skipped(report, reason));
+            }
+            Gathered::Night(night) => night,
+        };
+        let trained = Instant::now();
+        let parent = night.cast.actor(night.parent).map_err(Fault::integrity)?;
+        let mut observer = Observer { watch, epochs: settings.fit.epochs, said: true };
+        let fit = fine_tune(parent, &night.material, &night.learned, &settings, &mut observer)?;
+        let training_s = trained.elapsed().as_secs_f64();
+        let rehearsed = Instant::now();
+        let rehearsal = rehearse(app, line, &mut night, &settings, observer.watch)?;
+        let rehearsal_s = rehearsed.elapsed().as_secs_f64();
+        let mut db = app.db("train-daily")?;
+        let version = locked.next_daily(&mut db, night.parent, app.as_of.date_naive())?;
+        let bench = Bench::gather(app, &mut db, name)?;
+        drop(db);
+        let work = Work { app, line, settings: &settings, night: &night, rehearsal: &rehearsal };
+        let parent = night.cast.loaded(night.parent).map_err(Fault::integrity)?;
+        let tuned = Predictor::new(parent.predictor.spec().clone(), &fit.weights)
+            .map_err(Fault::integrity)?;
+        let verdict = work.judge(&tuned, &bench)?;
+        let made = work.candidate(name, version, parent, &tuned, &fit, &verdict, training_s)?;
+        let mut report = DailyReport::without_version(name, app.as_of, "staging");
+        report.directory = Some(locked.dir().version_path(&version));
+        report.version = Some(version);
+        report.parent = Some(night.parent);
+        report.samples =
+            Samples { train: night.learned.len(), validation: 0, test: rehearsal.tuned.len() };
+        report.test = made.record.metrics["test"].clone();
+        report.baselines = made.record.metrics["baselines"].clone();
+        report.gate = Gate::from(verdict);
+        report.mornings.clone_from(&rehearsal.mornings);
+        locked.publish(&|| app.db("train-daily"), run, made)?;
+        report.seconds = Some(Seconds {
+            total: began.elapsed().as_secs_f64(),
+            training: training_s,
+            rehearsal: rehearsal_s,
+        });
+        Ok(Ended::Published(report))
+    })?;
+    if scheduled::promote_after(app, &job, &locked, report.version, request.no_promote)? {
+        report.promoted = true;
+        report.status = "production";
+    }
+    Ok(report)
+}
+
+fn settings(app: &App, line: &LineConfig, request: &Request) -> anyhow::Result<Settings> {
+    let daily = &line.daily;
+    let fit = FitConfig {
+        epochs: request.epochs.unwrap_or(daily.epochs),
+        batch: daily.batch,
+        lr: daily.lr,
+        seed: request.seed.unwrap_or(app.config.seed),
+        threads: app.threads(),
+        device: request.device.parse().map_err(Fault::usage)?,
+        ..FitConfig::default()
+    };
+    Ok(Settings {
+        line: line.clone(),
+        hours: daily.hours,
+        min_samples: request.min_samples.unwrap_or(daily.min_samples),
+        rehearse_days: request.rehearse_days.unwrap_or(daily.rehearse_days),
+        fit,
+    })
+}
+
+/// What a night has to work with.
+struct Night {
+    parent: Version,
+    cast: Cast,
+    material: Material,
+    /// Every sample of the range, in order of decision.
+    samples: Vec<Sample>,
+    /// Those of the last hours.
+    learned: Vec<Sample>,
+}
+
+enum Gathered {
+    Skip(String),
+    Night(Box<Night>),
+}
+
+/// Candles, samples and versions; or why tonight is skipped.
+fn gather(
+    app: &App,
+    name: &LineName,
+    line: &LineConfig,
+    settings: &Settings,
+) -> anyhow::Result<Gathered> {
+    let mut db = app.db("train-daily")?;
+    let mut cast = Cast::gather(app, &mut db, name)?;
+    let Some(parent) = cast.production().map(|row| row.version) else {
+        return Ok(Gathered::Skip("there is no production model to refresh".into()));
+    };
+    if line.label == LabelRule::Quartile {
+        let why = "the quartile rule's edges belong to a weekly training and cannot be refreshed";
+        return Ok(Gathered::Skip(why.into()));
+    }
+    let set = material::feature_set(line)?;
+    let span = TimeDelta::days(i64::from(settings.rehearse_days) + 4)
+        + TimeDelta::hours(i64::from(settings.hours));
+    let candles = material::candles(app, &mut db, line, set, app.as_of - span)?;
+    drop(db);
+    let material = Material::of(candles, set, line);
+    let samples = {
+        let inputs = material.inputs();
+        let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
+        dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec()
+    };
+    let learned = lesson(&samples, app.as_of, settings.hours);
+    if learned.len() < settings.min_samples {
+        return Ok(Gathered::Skip(format!(
+            "{} labelled samples of the last {} hours where {} are needed",
+            learned.len(),
+            settings.hours,
+            settings.min_samples
+        )));
+    }
+    // Production that cannot be loaded is an error that somebody must see, not a night without work.
+    let actor = cast.actor(parent).map_err(Fault::integrity)?;
+    if let Some(why) = outside(actor, &material, app.as_of, settings.hours)? {
+        return Ok(Gathered::Skip(why));
+    }
+    Ok(Gathered::Night(Box::new(Night { parent, cast, material, samples, learned })))
+}
+
+/// Samples whose labels settled within the `hours` up to `at`: what became known since the night before.
+fn lesson(samples: &[Sample], at: DateTime<Utc>, hours: u32) -> Vec<Sample> {
+    let until = at.timestamp_micros();
+    let from = (at - TimeDelta::hours(i64::from(hours))).timestamp_micros();
+    let known = |sample: &&Sample| sample.label_until_us > from && sample.label_until_us <= until;
+    samples.iter().filter(known).copied().collect()
+}
+
+/// Whether the market is wilder than anything in the reference: then a day is no lesson.
+fn outside(
+    actor: &Actor,
+    material: &Material,
+    at: DateTime<Utc>,
+    hours: u32,
+) -> anyhow::Result<Option<String>> {
+    let bytes = actor.files.require(artifact::REFERENCE)?;
+    let reference: Reference = serde_json::from_slice(bytes)
+        .map_err(|error| Fault::integrity(format!("reference.json: {error}")))?;
+    let Some(known) = reference.features.iter().find(|feature| feature.name == VOLATILITY) else {
+        return Ok(None);
+    };
+    let from = (at - TimeDelta::hours(i64::from(hours))).timestamp_micros();
+    let mut recent: Vec<f64> = Vec::new();
+    for (candles, features) in material.candles.iter().zip(&material.features) {
+        let place = features.set.features.iter().position(|feature| feature.name == VOLATILITY);
+        let Some(column) = place.map(|place| &features.columns[place]) else { continue };
+        let first = candles.open_at_us().partition_point(|open| *open < from);
+        recent.extend(column[first..].iter().filter(|value| value.is_finite()));
+    }
+    let Some(median) = stats::median(&mut recent) else { return Ok(None) };
+    Ok((median > known.p999).then(|| {
+        format!(
+            "the market is outside the reference of {}: {VOLATILITY} is {median:.2e}, beyond its 99.9th percentile \
+             {:.2e}",
+            actor.version, known.p999
+        )
+    }))
+}
+
+/// Tells the training's steps to the operator, where they are of interest.
+struct Observer<'a> {
+    watch: &'a mut dyn Watch,
+    epochs: u32,
+    /// The rehearsal's fine-tunes are many and short: nobody wants their epochs.
+    said: bool,
+}
+
+impl FitObserver for Observer<'_> {
+    fn step(&mut self, done: u64, total: u64) {
+        if self.said {
+            self.watch.step(done, total);
+        }
+    }
+
+    fn epoch(&mut self, row: &EpochRow, _checkpoint: &[u8]) {
+        if self.said {
+            let line = format!("loss {:.4}  {:.1} s", row.train_loss, row.seconds);
+            self.watch.epoch(u64::from(row.epoch), u64::from(self.epochs), &line);
+        }
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.watch.stopped().is_some()
+    }
+}
+
+fn fine_tune(
+    from: &Actor,
+    material: &Material,
+    samples: &[Sample],
+    settings: &Settings,
+    observer: &mut Observer<'_>,
+) -> anyhow::Result<Fit> {
+    let spec = from.predictor.spec();
+    let windows = replay::windows(&from.predictor, material);
+    let weights = from.files.require(artifact::MODEL)?;
+    let n_classes = spec.classes.len();
+    let fit = &settings.fit;
+    train::fine_tune(&windows, samples, &spec.architecture, n_classes, weights, fit, observer)
+        .map_err(|error| {
+            let fault = match &error {
+                FitError::Stopped => {
+                    scheduled::stopped(observer.watch.stopped().unwrap_or(Stop::Terminate))
+                }
+                FitError::NoDevice(_) => Fault::config(&error).hint("use --device cpu, or auto"),
+                FitError::Diverged { .. } => {
+                    Fault::new(Exit::Refused, &error).hint("lower daily.lr")
+                }
+                FitError::Config(_) | FitError::Weights(_) => Fault::config(&error),
+            };
+            anyhow::Error::from(fault).context(format!("cannot fine-tune {}", from.version))
+        })
+}
+
+/// What the rehearsal found.
+struct Rehearsal {
+    mornings: Vec<Morning>,
+    /// Fine-tunes on the days that followed them, pooled.
+    tuned: Predictions<Unseen>,
+    /// Production untouched on the same samples.
+    untouched: Predictions<Unseen>,
+    /// Class shares known each morning, on the same samples.
+    prior: Predictions<Unseen>,
+    /// The indicator rule, likewise.
+    indicator: Predictions<Unseen>,
+    /// The samples themselves.
+    samples: Vec<Sample>,
+    /// Share right of the fine-tunes on what they were tuned on, pooled.
+    learned_accuracy: Option<f64>,
+}
+
+/// One rehearsed day, each side's answers.
+struct Day {
+    tuned: Predictions<Unseen>,
+    untouched: Predictions<Unseen>,
+    prior: Predictions<Unseen>,
+    indicator: Predictions<Unseen>,
+    n_learned: usize,
+    n_right: usize,
+}
+
+fn rehearse(
+    app: &App,
+    line: &LineConfig,
+    night: &mut Night,
+    settings: &Settings,
+    watch: &mut dyn Watch,
+) -> anyhow::Result<Rehearsal> {
+    let n_classes = line.label.n_classes();
+    let mut mornings = Vec::new();
+    let mut days: Vec<Day> = Vec::new();
+    let mut samples = Vec::new();
+    for back in (1..=i64::from(settings.rehearse_days)).rev() {
+        let at = app.as_of - TimeDelta::days(back);
+        let learned = lesson(&night.samples, at, settings.hours);
+        let asked = decided_within(&night.samples, at, at + TimeDelta::days(1));
+        let production = night.cast.production_at(at);
+        let mut morning = Morning {
+            at,
+            production,
+            n_learned: learned.len(),
+            n_answered: 0,
+            saved: None,
+            left_out: None,
+        };
+        match rehearse_day(night, settings, at, &learned, &asked, n_classes, watch)? {
+            Ok(day) => {
+                let compared =
+                    evaluate::compare(&day.tuned, &day.untouched).map_err(Fault::integrity)?;
+                let total: f64 = compared.days.iter().map(|day| day.log_loss * day.n as f64).sum();
+                morning.n_answered = compared.n;
+                morning.saved = (compared.n > 0).then(|| total / compared.n as f64);
+                samples.extend(asked);
+                days.push(day);
+            }
+            Err(why) => morning.left_out = Some(why),
+        }
+        mornings.push(morning);
+    }
+    let n_learned: usize = days.iter().map(|day| day.n_learned).sum();
+    let n_right: usize = days.iter().map(|day| day.n_right).sum();
+    let side = |pick: fn(&Day) -> &Predictions<Unseen>| {
+        let parts: Vec<_> = days.iter().map(|day| pick(day).clone()).collect();
+        replay::pooled(&parts, n_classes)
+    };
+    Ok(Rehearsal {
+        tuned: side(|day| &day.tuned)?,
+        untouched: side(|day| &day.untouched)?,
+        prior: side(|day| &day.prior)?,
+        indicator: side(|day| &day.indicator)?,
+        mornings,
+        samples,
+        learned_accuracy: (n_learned > 0).then(|| n_right as f64 / n_learned as f64),
+    })
+}
+
+fn decided_within(samples: &[Sample], from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Sample> {
+    let place = |at: DateTime<Utc>| {
+        samples.partition_point(|sample| sample.decided_at_us <= at.timestamp_micros())
+    };
+    samples[place(from)..place(until)].to_vec()
+}
+
+/// Fine-tunes one morning's production and lets both answer the day. The outer error ends the run, the inner one says why
+/// the morning is left out.
+fn rehearse_day(
+    night: &mut Night,
+    settings: &Settings,
+    at: DateTime<Utc>,
+    learned: &[Sample],
+    asked: &[Sample],
+    n_classes: usize,
+    watch: &mut dyn Watch,
+) -> anyhow::Result<Result<Day, String>> {
+    let Some(version) = night.cast.production_at(at) else {
+        return Ok(Err("there was no production version".into()));
+    };
+    if learned.len() < settings.min_samples {
+        return Ok(Err(format!(
+            "{} samples to learn from where {} are needed",
+            learned.len(),
+            settings.min_samples
+        )));
+    }
+    if asked.is_empty() {
+        return Ok(Err("no settled sample on the day that followed".into()));
+    }
+    let actor = match night.cast.actor(version) {
+        Ok(actor) => actor,
+        Err(why) => return Ok(Err(why)),
+    };
+    let untouched = match actor.unseen(&night.material, asked, n_classes) {
+        Ok(untouched) if untouched.len() == asked.len() => untouched,
+        Ok(_) => return Ok(Err(format!("{version} had seen the day"))),
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut observer = Observer { watch, epochs: settings.fit.epochs, said: false };
+    let fit = fine_tune(actor, &night.material, learned, settings, &mut observer)?;
+    let tuned =
+        Predictor::new(actor.predictor.spec().clone(), &fit.weights).map_err(Fault::integrity)?;
+    let answer = |samples: &[Sample]| replay::answers(&tuned, &night.material, samples, n_classes);
+    let last = learned.iter().map(|sample| sample.label_until_us).max().unwrap_or(0);
+    let seen = actor.seen_until.with(SeenUntil::new(instant(last)));
+    let day = || -> Result<Day, String> {
+        let of = |answers| {
+            replay::predictions(asked, answers, n_classes).map(|answers| answers.after(seen))
+        };
+        let before = judge::settled_before(&night.samples, at.timestamp_micros());
+        let Yardsticks { prior, indicator } =
+            Yardsticks::of(&night.material, &before, asked, n_classes)
+                .ok_or("no label was settled before it")?;
+        let in_sample = replay::predictions(learned, answer(learned)?, n_classes)?;
+        let is_right = |i: &usize| in_sample.answer(*i) == in_sample.truth()[*i];
+        Ok(Day {
+            tuned: of(answer(asked)?)?,
+            untouched,
+            prior: of(prior)?,
+            indicator: of(indicator)?,
+            n_learned: learned.len(),
+            n_right: (0..in_sample.len()).filter(is_right).count(),
+        })
+    };
+    Ok(day())
+}
+
+/// Everything that judging and publishing need.
+struct Work<'a> {
+    app: &'a App,
+    line: &'a LineConfig,
+    settings: &'a Settings,
+    night: &'a Night,
+    rehearsal: &'a Rehearsal,
+}
+
+impl Work<'_> {
+    fn judge(&self, tuned: &Predictor, bench: &Bench) -> anyhow::Result<Verdict> {
+        let Work { app, line, night, rehearsal, .. } = self;
+        let production = night
+            .cast
+            .production()
+            .map(|row| (row.version, &rehearsal.untouched, row.seen_until.unwrap_or(app.as_of)));
+        let trades = |answers| assess::trades(&night.material, line, &rehearsal.samples, answers);
+        let tuned_trades = trades(&rehearsal.tuned);
+        let row = night.learned.last().map_or(0, |sample| sample.row);
+        let case = Case {
+            track: Track::Refresh,
+            candidate: &rehearsal.tuned,
+            incumbent: production,
+            class_prior: &rehearsal.prior,
+            indicator: &rehearsal.indicator,
+            train_accuracy: rehearsal.learned_accuracy,
+            validation_accuracy: rehearsal.tuned.figures().map(|figures| figures.accuracy),
+            latency_ms: judge::latency_ms(tuned, &night.material, row),
+            returns: &tuned_trades.daily_returns,
+            reference_sharpe: trades(&rehearsal.untouched).figures.sharpe,
+            pbo: None,
+        };
+        Ok(judge::verdict(&case, bench, line, app))
+    }
+
+    fn comparison(&self) -> anyhow::Result<Comparison> {
+        let Rehearsal { tuned, untouched, .. } = self.rehearsal;
+        Ok(evaluate::compare(tuned, untouched).map_err(Fault::integrity)?)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a version is made of")]
+    fn candidate(
+        &self,
+        name: &LineName,
+        version: Version,
+        parent: &Actor,
+        tuned: &Predictor,
+        fit: &Fit,
+        verdict: &Verdict,
+        training_s: f64,
+    ) -> anyhow::Result<Candidate> {
+        let Work { app, settings, night, rehearsal, .. } = self;
+        let figures = rehearsal.tuned.figures();
+        let in_sample = self.in_sample(tuned)?;
+        let comparison = self.comparison()?;
+        let trades =
+            assess::trades(&night.material, self.line, &rehearsal.samples, &rehearsal.tuned);
+        let metrics = json!({
+            "test": figures,
+            "baselines": {
+                "production": rehearsal.untouched.figures(),
+                assess::MAJORITY: rehearsal.prior.figures(),
+                assess::INDICATOR: rehearsal.indicator.figures(),
+            },
+            "comparisons": {"production": comparison},
+            "train": in_sample,
+            "validation": {"accuracy": figures.as_ref().map(|figures| figures.accuracy)},
+            "backtests": {assess::MODEL: trades.figures},
+            "mornings": rehearsal.mornings,
+            "recipe": parent.files.get(artifact::METRICS).and_then(recipe_of),
+        });
+        // The rehearsal chose on every label that was settled by now, so all of them were seen.
+        let last = night.samples.iter().map(|sample| sample.label_until_us).max().unwrap_or(0);
+        let seen_until = parent.seen_until.with(SeenUntil::new(instant(last)));
+        let mut files = VersionFiles::new();
+        files.insert(artifact::MODEL, fit.weights.clone())?;
+        files.insert(artifact::METRICS, pretty(&metrics)?)?;
+        files.insert(artifact::HISTORY, history_csv(&fit.history))?;
+        files.insert(artifact::REFERENCE, parent.files.require(artifact::REFERENCE)?.to_vec())?;
+        let windows = replay::windows(tuned, &night.material);
+        let step = night.learned.len().div_ceil(8).max(1);
+        let probe: Vec<u32> = night.learned.iter().step_by(step).map(|sample| sample.row).collect();
+        files.insert(artifact::PROBE, tuned.probe(&windows, &probe))?;
+        files.insert(artifact::TORCHSCRIPT, loading::torchscript(app, tuned)?)?;
+        let page = report::DailyPage {
+            line: name,
+            version,
+            parent: parent.version,
+            as_of: app.as_of,
+            n_learned: night.learned.len(),
+            mornings: rehearsal
+                .mornings
+                .iter()
+                .map(|morning| report::MorningRow {
+                    at: morning.at,
+                    production: morning.production,
+                    n_learned: morning.n_learned,
+                    n_answered: morning.n_answered,
+                    saved: morning.saved,
+                    left_out: morning.left_out.clone(),
+                })
+                .collect(),
+            tuned: figures.as_ref(),
+            untouched: rehearsal.untouched.figures(),
+            comparison: &comparison,
+            verdict,
+        };
+        files.insert(artifact::REPORT, report::daily_page(&page))?;
+        let mut scored = metrics["test"].clone();
+        scored["sharpe"] = json!(trades.figures.sharpe);
+        let trial = judge::span(&rehearsal.samples).map(|(from, until)| Trial {
+            track: Track::Refresh,
+            scored_from: from,
+            scored_until: until,
+            n_samples: rehearsal.tuned.len() as u64,
+            n_days: comparison.n_days as u64,
+            metrics: scored,
+        });
+        Ok(Candidate {
+            version,
+            parent: Some(parent.version),
+            seen_until: seen_until.at(),
+            files,
+            description: self.description(parent, tuned)?,
+            record: Record {
+                gate: Some(serde_json::to_value(verdict)?),
+                figures: TrainingFigures {
+                    data_from: night.learned.first().map(|sample| instant(sample.decided_at_us)),
+                    data_until: Some(app.as_of),
+                    n_train: i64::try_from(night.learned.len()).ok(),
+                    n_validation: Some(0),
+                    n_test: i64::try_from(rehearsal.tuned.len()).ok(),
+                    n_epochs: i32::try_from(settings.fit.epochs).ok(),
+                    train_loss: in_sample.as_ref().map(|figures| figures.log_loss),
+                    validation_loss: None,
+                    test_loss: figures.as_ref().map(|figures| figures.log_loss),
+                    train_accuracy: in_sample.as_ref().map(|figures| figures.accuracy),
+                    validation_accuracy: None,
+                    test_accuracy: figures.as_ref().map(|figures| figures.accuracy),
+                    backtest: Some(json!(trades.figures)),
+                    training_s: Some(training_s),
+                },
+                metrics,
+                trial,
+            },
+        })
+    }
+
+    fn in_sample(&self, tuned: &Predictor) -> anyhow::Result<Option<Figures>> {
+        let Night { material, learned, .. } = self.night;
+        let n_classes = self.line.label.n_classes();
+        let answers =
+            replay::answers(tuned, material, learned, n_classes).map_err(Fault::integrity)?;
+        let predictions =
+            replay::predictions(learned, answers, n_classes).map_err(Fault::integrity)?;
+        Ok(predictions.figures_in_sample())
+    }
+
+    fn description(&self, parent: &Actor, tuned: &Predictor) -> anyhow::Result<Map<String, Value>> {
+        let Work { app, line, settings, night, .. } = self;
+        let mut fields = loading::description(tuned.spec())?;
+        let inherited = Metadata::from_bytes(parent.files.require(artifact::METADATA)?)?;
+        let more = json!({
+            "pairs": line.pairs,
+            "timeframes": line.timeframes,
+            "data": {
+                "from": night.learned.first().map(|sample| instant(sample.decided_at_us)),
+                "until": app.as_of,
+                "samples": {"train": night.learned.len(), "validation": 0, "test": self.rehearsal.tuned.len()},
+                "parent": inherited.rest.get("data"),
+            },
+            "seed": settings.fit.seed,
+            "fit": settings.fit,
+            "config_sha256": app.config_sha256,
+            "libtorch": loading::LIBTORCH,
+        });
+        if let Value::Object(more) = more {
+            fields.extend(more);
+        }
+        Ok(fields)
+    }
+}
+
+fn recipe_of(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice::<Value>(bytes).ok()?.get("recipe").cloned()
+}
+
+fn pretty(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn history_csv(history: &[EpochRow]) -> Vec<u8> {
+    super::weekly::history_csv(history)
+}

@@ -1,0 +1,247 @@
+//! What versions would have answered to past samples: production as it was each morning, and any one version.
+//!
+//! [`Cast`] holds a line's rows and the moves of its production, and loads models when they are wanted, each once and
+//! verified. Answers come as [`Predictions<Unseen>`]: samples that a version had seen are not among them.
+//! Not here: judging (`judge`), fine-tuning (`daily`).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::{loading, material::Material};
+use crate::{
+    artifact::{LineDir, VersionFiles},
+    config::App,
+    dataset::{Sample, Windows},
+    db::{Db, model_versions::VersionRow, promotions::MoveRow},
+    evaluate::{Predictions, Unseen},
+    fault::Fault,
+    inference::Predictor,
+    lineage::{LineName, SeenUntil, Status, Version},
+    market::{calendar, instant},
+    registry,
+};
+
+/// The versions of a line, and who was in production when.
+pub(crate) struct Cast {
+    dir: Option<LineDir>,
+    rows: Vec<VersionRow>,
+    /// In order of time.
+    moves: Vec<MoveRow>,
+    loaded: BTreeMap<Version, Result<Actor, String>>,
+}
+
+/// A version that can answer.
+pub(crate) struct Actor {
+    /// Which.
+    pub(crate) version: Version,
+    /// The last instant that it or an ancestor saw.
+    pub(crate) seen_until: SeenUntil,
+    /// The model.
+    pub(crate) predictor: Predictor,
+    /// Its files.
+    pub(crate) files: VersionFiles,
+}
+
+/// A day that a comparison had to do without, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LeftOut {
+    /// The trading day.
+    pub day: NaiveDate,
+    /// Why.
+    pub why: String,
+}
+
+impl Cast {
+    /// Reads rows and moves.
+    pub(crate) fn gather(app: &App, db: &mut Db, line: &LineName) -> anyhow::Result<Cast> {
+        let mut moves = db.moves(line, i64::MAX)?;
+        moves.reverse();
+        Ok(Cast {
+            dir: LineDir::open(&app.models(), line)?,
+            rows: db.versions(Some(line))?,
+            moves,
+            loaded: BTreeMap::new(),
+        })
+    }
+
+    /// The rows of all versions.
+    pub(crate) fn rows(&self) -> &[VersionRow] {
+        &self.rows
+    }
+
+    /// The version that is in production now.
+    pub(crate) fn production(&self) -> Option<&VersionRow> {
+        self.rows.iter().find(|row| row.status == Status::Production)
+    }
+
+    /// The version that was in production at an instant.
+    pub(crate) fn production_at(&self, at: DateTime<Utc>) -> Option<Version> {
+        self.moves.iter().rev().find(|step| step.as_of <= at).map(|step| step.to)
+    }
+
+    /// A version, verified and loaded; in words why it cannot answer.
+    pub(crate) fn actor(&mut self, version: Version) -> Result<&Actor, String> {
+        if !self.loaded.contains_key(&version) {
+            let actor = self.load(version).map_err(|error| format!("{error:#}"));
+            self.loaded.insert(version, actor);
+        }
+        self.loaded[&version].as_ref().map_err(Clone::clone)
+    }
+
+    /// A version that [`Cast::actor`] has loaded before.
+    pub(crate) fn loaded(&self, version: Version) -> Result<&Actor, String> {
+        match self.loaded.get(&version) {
+            Some(actor) => actor.as_ref().map_err(Clone::clone),
+            None => Err(format!("{version} was not loaded")),
+        }
+    }
+
+    fn load(&self, version: Version) -> anyhow::Result<Actor> {
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.version == version)
+            .ok_or_else(|| Fault::integrity(format!("{version} has no row")))?;
+        let dir = self
+            .dir
+            .as_ref()
+            .ok_or_else(|| Fault::integrity(format!("{version} has no directory")))?;
+        let files = registry::open(dir, row)?.files;
+        let seen_until = row
+            .seen_until
+            .ok_or_else(|| Fault::integrity(format!("what {version} has seen is not recorded")))?;
+        let predictor = loading::predictor(&files)?;
+        Ok(Actor { version, seen_until: SeenUntil::new(seen_until), predictor, files })
+    }
+
+    /// What production answered to samples (in order of decision), each trading day by the version that was in
+    /// production when the day's first decision fell. Days without one, or that it had seen, are left out and listed.
+    pub(crate) fn policy(
+        &mut self,
+        material: &Material,
+        samples: &[Sample],
+        n_classes: usize,
+    ) -> anyhow::Result<(Predictions<Unseen>, Vec<LeftOut>)> {
+        let mut parts = Vec::new();
+        let mut left_out = Vec::new();
+        for (day, samples) in by_day(samples) {
+            match self.morning(material, samples, n_classes) {
+                Ok(part) if part.len() == samples.len() => parts.push(part),
+                Ok(_) => left_out.push(LeftOut { day, why: "production had seen it".into() }),
+                Err(why) => left_out.push(LeftOut { day, why }),
+            }
+        }
+        Ok((pooled(&parts, n_classes)?, left_out))
+    }
+
+    fn morning(
+        &mut self,
+        material: &Material,
+        samples: &[Sample],
+        n_classes: usize,
+    ) -> Result<Predictions<Unseen>, String> {
+        let at = instant(samples[0].decided_at_us);
+        let version = self.production_at(at).ok_or("there was no production version")?;
+        let actor = self.actor(version)?;
+        actor.unseen(material, samples, n_classes)
+    }
+}
+
+impl Actor {
+    /// Its answers to samples, `[n, classes]` row-major; in words why there are none.
+    pub(crate) fn answers(
+        &self,
+        material: &Material,
+        samples: &[Sample],
+        n_classes: usize,
+    ) -> Result<Vec<f64>, String> {
+        answers(&self.predictor, material, samples, n_classes)
+    }
+
+    /// The same of what it has not seen.
+    pub(crate) fn unseen(
+        &self,
+        material: &Material,
+        samples: &[Sample],
+        n_classes: usize,
+    ) -> Result<Predictions<Unseen>, String> {
+        let answers = self.answers(material, samples, n_classes)?;
+        Ok(predictions(samples, answers, n_classes)?.after(self.seen_until))
+    }
+}
+
+/// A model's answers to samples, `[n, classes]` row-major; in words why there are none.
+pub(crate) fn answers(
+    predictor: &Predictor,
+    material: &Material,
+    samples: &[Sample],
+    n_classes: usize,
+) -> Result<Vec<f64>, String> {
+    let spec = predictor.spec();
+    let set = material.features.first().map(|features| features.set.name);
+    if set != Some(spec.feature_set.as_str()) || spec.classes.len() != n_classes {
+        return Err("it answers another question (features or classes differ)".into());
+    }
+    let windows = windows(predictor, material);
+    let rows: Vec<u32> = samples.iter().map(|sample| sample.row).collect();
+    if rows.iter().any(|row| (*row as usize) < spec.lookback) {
+        return Err("its windows reach further back than the candles that were read".into());
+    }
+    Ok(predictor.probabilities(&windows, &rows))
+}
+
+/// All rows of the material as a model sees them.
+pub(crate) fn windows(predictor: &Predictor, material: &Material) -> Windows {
+    let spec = predictor.spec();
+    let n_features = spec.features.len();
+    let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
+    let mut values = vec![0.0; n_rows * n_features];
+    let mut rest = values.as_mut_slice();
+    for features in &material.features {
+        let n = features.columns.first().map_or(0, Vec::len);
+        let (rows, after) = rest.split_at_mut(n * n_features);
+        spec.scaler.apply(&features.columns, rows);
+        rest = after;
+    }
+    Windows { values, n_features, lookback: spec.lookback }
+}
+
+/// Answers with the truth of samples.
+pub(crate) fn predictions(
+    samples: &[Sample],
+    answers: Vec<f64>,
+    n_classes: usize,
+) -> Result<Predictions<crate::evaluate::Seen>, String> {
+    Predictions::new(
+        n_classes,
+        answers,
+        samples.iter().map(|sample| sample.class).collect(),
+        samples.iter().map(|sample| sample.decided_at_us).collect(),
+        samples.iter().map(|sample| sample.series).collect(),
+    )
+    .map_err(|error| error.to_string())
+}
+
+/// Answers of several days as one.
+pub(crate) fn pooled(
+    parts: &[Predictions<Unseen>],
+    n_classes: usize,
+) -> anyhow::Result<Predictions<Unseen>> {
+    Predictions::pooled(parts, n_classes)
+        .ok_or_else(|| Fault::integrity("answers of several days overlap").into())
+}
+
+/// Samples (in order of decision) by trading day.
+pub(crate) fn by_day(samples: &[Sample]) -> Vec<(NaiveDate, &[Sample])> {
+    let at_us: Vec<i64> = samples.iter().map(|sample| sample.decided_at_us).collect();
+    let days = calendar::trading_days(&at_us);
+    let mut rest = samples;
+    days.chunk_by(|a, b| a == b)
+        .map(|run| {
+            let (samples, after) = rest.split_at(run.len());
+            rest = after;
+            (run[0], samples)
+        })
+        .collect()
+}
