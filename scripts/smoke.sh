@@ -31,5 +31,6 @@ sed -i 's|^\( *pairs:\).*|\1 [EUR/USD, GBP/USD]|' "$home/aifx.yaml"
 run --as-of "$as_of" export --output "$home/export"
 run --as-of "$as_of" label
 run --as-of "$as_of" train-weekly --days 30 --epochs 2
-run --as-of "$as_of" promote v1.0 --reason "smoke run"
+# Two epochs make no model that the gate would let through by itself.
+run --as-of "$as_of" promote v1.0 --force --reason "smoke run"
 run models verify

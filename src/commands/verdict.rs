@@ -34,7 +34,7 @@ pub(super) fn write(page: &mut Page, verdict: &Verdict) {
         .collect();
     page.table(&["rule", "measured", "threshold", "verdict"], &[1, 2], &rows);
     for rule in verdict.rules.iter().filter(|rule| says_more(rule)) {
-        page.field(&rule.title(), &rule.detail);
+        page.line(format!("  {}: {}", rule.title(), rule.detail));
     }
     if let Some(days) = verdict.days_needed() {
         page.field("it takes", format!("{days} days that neither side has seen"));

@@ -457,7 +457,8 @@ struct Rehearsal {
     indicator: Predictions<Unseen>,
     /// The samples themselves.
     samples: Vec<Sample>,
-    /// Share right of the fine-tunes on what they were tuned on, pooled.
+    /// Share right of the fine-tunes on what they were tuned on, pooled, less what production untouched scored better there
+    /// than on the days that followed: days differ, and only what tuning added to one and not to the other is overfitting.
     learned_accuracy: Option<f64>,
 }
 
@@ -468,7 +469,9 @@ struct Day {
     prior: Predictions<Unseen>,
     indicator: Predictions<Unseen>,
     n_learned: usize,
+    /// Of the fine-tune, and of production untouched, on what the former was tuned on.
     n_right: usize,
+    n_right_untouched: usize,
 }
 
 fn rehearse(
@@ -510,19 +513,26 @@ fn rehearse(
         mornings.push(morning);
     }
     let n_learned: usize = days.iter().map(|day| day.n_learned).sum();
-    let n_right: usize = days.iter().map(|day| day.n_right).sum();
+    let share = |right: fn(&Day) -> usize| {
+        (n_learned > 0).then(|| days.iter().map(right).sum::<usize>() as f64 / n_learned as f64)
+    };
+    let (tuned_there, untouched_there) =
+        (share(|day| day.n_right), share(|day| day.n_right_untouched));
     let side = |pick: fn(&Day) -> &Predictions<Unseen>| {
         let parts: Vec<_> = days.iter().map(|day| pick(day).clone()).collect();
         replay::pooled(&parts, n_classes)
     };
+    let untouched = side(|day| &day.untouched)?;
+    let untouched_here = untouched.figures().map(|figures| figures.accuracy);
+    let learned_accuracy = (|| Some(tuned_there? - (untouched_there? - untouched_here?)))();
     Ok(Rehearsal {
         tuned: side(|day| &day.tuned)?,
-        untouched: side(|day| &day.untouched)?,
+        untouched,
         prior: side(|day| &day.prior)?,
         indicator: side(|day| &day.indicator)?,
         mornings,
         samples,
-        learned_accuracy: (n_learned > 0).then(|| n_right as f64 / n_learned as f64),
+        learned_accuracy,
     })
 }
 
@@ -581,15 +591,18 @@ fn rehearse_day(
         let Yardsticks { prior, indicator } =
             Yardsticks::of(&night.material, &before, asked, n_classes)
                 .ok_or("no label was settled before it")?;
-        let in_sample = replay::predictions(learned, answer(learned)?, n_classes)?;
-        let is_right = |i: &usize| in_sample.answer(*i) == in_sample.truth()[*i];
+        let right = |answers: Vec<f64>| -> Result<usize, String> {
+            let side = replay::predictions(learned, answers, n_classes)?;
+            Ok((0..side.len()).filter(|&i| side.answer(i) == side.truth()[i]).count())
+        };
         Ok(Day {
             tuned: of(answer(asked)?)?,
             untouched,
             prior: of(prior)?,
             indicator: of(indicator)?,
             n_learned: learned.len(),
-            n_right: (0..in_sample.len()).filter(is_right).count(),
+            n_right: right(answer(learned)?)?,
+            n_right_untouched: right(actor.answers(&night.material, learned, n_classes)?)?,
         })
     };
     Ok(day())

@@ -20,7 +20,7 @@ use crate::{
         promotions::{Action, Move},
     },
     fault::{Exit, Fault},
-    gate::Verdict,
+    gate::{self, Verdict},
     lineage::{LineName, Version},
     registry::{self, Connect, LockedLine},
 };
@@ -130,7 +130,12 @@ fn check_gate(
         row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok());
     let why = match verdict {
         Some(verdict) if verdict.passed => return Ok(()),
-        Some(verdict) => format!("{} {} was {}", row.line, row.version, verdict.summary()),
+        Some(verdict) => {
+            let rules: Vec<String> = verdict.refusals().map(gate::Rule::title).collect();
+            let against = &verdict.against;
+            let rules = rules.join(", ");
+            format!("the gate refused {} {} against {against}: {rules}", row.line, row.version)
+        }
         None => format!("the gate has not judged {} {}", row.line, row.version),
     };
     let hint = format!(

@@ -65,11 +65,6 @@ impl Cast {
         })
     }
 
-    /// The rows of all versions.
-    pub(crate) fn rows(&self) -> &[VersionRow] {
-        &self.rows
-    }
-
     /// The version that is in production now.
     pub(crate) fn production(&self) -> Option<&VersionRow> {
         self.rows.iter().find(|row| row.status == Status::Production)

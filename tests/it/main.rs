@@ -10,6 +10,7 @@ mod faults;
 mod house;
 mod import;
 mod model_files;
+mod nights;
 mod registry;
 mod spine;
 mod support;

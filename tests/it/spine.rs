@@ -162,7 +162,7 @@ fn from_nothing_to_a_verified_production_version() {
     let again = field.json(&["train-weekly"]);
     assert_eq!((&again["status"], &again["version"]), (&"already-done".into(), &"v1.0".into()));
 
-    let moved = field.json(&["promote", "v1.0", "--reason", "first"]);
+    let moved = field.json(&["promote", "v1.0", "--force", "--reason", "first"]);
     has_keys(&moved, &["line", "from", "to", "seconds"]);
     assert_eq!(field.json(&["models", "verify"])["ok"], true);
     let list = field.json(&["models", "list"]);
