@@ -35,7 +35,7 @@ for round in $(seq 1 "$rounds"); do
     command=(--as-of "$as_of" --force train-weekly)
   else
     newest=$(run models list --json | python3 -c 'import json,sys; m=json.load(sys.stdin)["models"]; print(m[-1]["version"] if m else "v1.0")')
-    command=(--as-of "$as_of" promote "$newest")
+    command=(--as-of "$as_of" promote "$newest" --force --reason "kill loop")
   fi
   # Not through a function: the process to be killed must be aifx itself, not a shell around it.
   env -i HOME="$home" PATH=/usr/bin:/bin "$aifx" --home "$home" --quiet "${command[@]}" >/dev/null 2>&1 &
