@@ -18,6 +18,7 @@ pub mod features;
 pub mod gate;
 pub mod labels;
 pub mod outcome;
+pub mod rank;
 pub mod simulate;
 
 // LEARNING: the only rooms that name `tch`.

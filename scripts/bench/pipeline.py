@@ -71,6 +71,8 @@ def compare(home, bench, arguments, peers, unit="rows/s"):
 
     def run_ours():
         shutil.rmtree(ours, ignore_errors=True)
+        # Neither side waits for what the other left to be written.
+        os.sync()
         start = time.perf_counter()
         home("export", "--format", "parquet", "--output", ours, *arguments)
         return ROWS / (time.perf_counter() - start)
@@ -79,6 +81,7 @@ def compare(home, bench, arguments, peers, unit="rows/s"):
         memory = []
 
         def run_peer():
+            os.sync()
             answer = json.loads(run([sys.executable, PEER, kind, home.dsn, theirs]))
             memory.append(answer["mib"])
             return ROWS / answer["seconds"]

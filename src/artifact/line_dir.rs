@@ -280,6 +280,24 @@ impl LineDir {
         Ok(Sealed { manifest_sha256: staged.manifest_sha256 })
     }
 
+    /// Takes a version's name away: its files lie where its run staged them, and [`LineDir::discard`] of that run, or the
+    /// next recovery, removes them. A version that is not there is fine.
+    ///
+    /// # Errors
+    /// Exit 9 for disk trouble.
+    pub fn unseal(&self, version: &Version, run_id: Uuid) -> anyhow::Result<()> {
+        self.discard(run_id)?;
+        let path = self.version_path(version);
+        let incoming = incoming_name(run_id);
+        let flags = RenameFlags::NOREPLACE;
+        let (from, to) = (version.to_string(), incoming.as_str());
+        match retry_on_intr(|| fs::renameat_with(&self.dir, &from, &self.dir, to, flags)) {
+            Ok(()) => sync(self.dir.as_fd()).map_err(|errno| disk(errno, &self.path)),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(disk(errno, &path)),
+        }
+    }
+
     /// Removes what a run staged; nothing there is fine.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod cron;
 mod db;
 mod doctor;
 pub mod entry;
+mod evaluate_monthly;
 mod exit_codes;
 mod export;
 mod gate;
@@ -134,6 +135,8 @@ pub enum Command {
     TrainWeekly(train_weekly::TrainWeeklyArgs),
     /// Fine-tune the production model on the last day, and promote it where a rehearsal speaks for it
     TrainDaily(train_daily::TrainDailyArgs),
+    /// Rank every live version on the last 30 days, each on the days that it has not seen
+    EvaluateMonthly(evaluate_monthly::EvaluateMonthlyArgs),
     /// Judge a version anew, and show every rule
     Gate(gate::GateArgs),
     /// Make a version the production model of its line
@@ -206,6 +209,7 @@ impl Command {
             Command::Label(args) => label::run(args, setup, ui),
             Command::TrainWeekly(args) => train_weekly::run(args, setup, ui),
             Command::TrainDaily(args) => train_daily::run(args, setup, ui),
+            Command::EvaluateMonthly(args) => evaluate_monthly::run(args, setup, ui),
             Command::Gate(args) => gate::run(args, setup, ui),
             Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
             Command::Rollback(args) => rollback::run(args, setup, ui, &loading::probe),

@@ -1,19 +1,22 @@
 //! `aifx models`: what there is of models, and whether it is whole.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::Setup;
+use super::{Setup, watch::TerminalWatch};
 use crate::{
     fault::Exit,
-    jobs::models::{
-        self, Difference, ModelDetails, ModelDiff, ModelEntry, ModelList, Verification,
+    jobs::{
+        models::{self, Difference, ModelDetails, ModelDiff, ModelEntry, ModelList, Verification},
+        prune::{self, PruneReport},
     },
     lineage::{LineName, Status, Version},
     ui::{Page, Report, Tone, Ui},
 };
 
-/// List, show, compare and verify versions
+/// List, show, compare, verify and prune versions
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx models show v1.4")]
 pub struct ModelsArgs {
@@ -49,6 +52,19 @@ enum Action {
         /// Only this version
         version: Option<Version>,
     },
+    /// Delete old fine-tunes; production, what a rollback goes back to and needed parents stay
+    #[command(after_help = "Example: aifx models prune --dry-run")]
+    Prune {
+        /// Keep fine-tunes younger than this
+        #[arg(long, value_name = "DAYS", default_value_t = prune::KEEP_DAYS)]
+        keep_days: u32,
+        /// Say what would go, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Wait this long for another run on the line
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
+    },
 }
 
 pub(super) fn run(args: &ModelsArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
@@ -59,16 +75,42 @@ pub(super) fn run(args: &ModelsArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
         line()?;
     }
     let at = app.models();
-    let mut db = app.db("models")?;
+    let db = || app.db("models");
     match args.action {
-        Action::List => ui.show(&models::list(&mut db, args.line.as_ref())?),
-        Action::Show { version } => ui.show(&models::show(&mut db, &at, line()?, version)?),
-        Action::Diff { a, b } => ui.show(&models::diff(&mut db, &at, line()?, a, b)?),
+        Action::List => ui.show(&models::list(&mut db()?, args.line.as_ref())?),
+        Action::Show { version } => ui.show(&models::show(&mut db()?, &at, line()?, version)?),
+        Action::Diff { a, b } => ui.show(&models::diff(&mut db()?, &at, line()?, a, b)?),
         Action::Verify { version: Some(version) } => {
-            ui.show(&models::verify_version(&mut db, &at, line()?, version)?)
+            ui.show(&models::verify_version(&mut db()?, &at, line()?, version)?)
         }
         Action::Verify { version: None } => {
-            ui.show(&models::verify(&mut db, &at, args.line.as_ref())?)
+            ui.show(&models::verify(&mut db()?, &at, args.line.as_ref())?)
+        }
+        Action::Prune { keep_days, dry_run, wait } => {
+            let wait = Duration::from_secs(wait);
+            let request = prune::Request { line: args.line.clone(), keep_days, dry_run, wait };
+            let report = {
+                let mut watch = TerminalWatch::start(ui);
+                prune::run(&app, &request, &mut watch)?
+            };
+            ui.show(&report)
+        }
+    }
+}
+
+impl Report for PruneReport {
+    const SCHEMA: &'static str = "aifx.models-prune/1";
+
+    fn write(&self, page: &mut Page) {
+        let verb = if self.dry_run { "would be deleted" } else { "deleted" };
+        if self.pruned.is_empty() {
+            page.line(format!("{}: no old fine-tune to delete", self.line));
+        }
+        for version in &self.pruned {
+            page.line(format!("{} {version}: {verb}", self.line));
+        }
+        for kept in &self.kept {
+            page.toned(Tone::Dim, format!("{} {}: stays, {}", self.line, kept.version, kept.why));
         }
     }
 }

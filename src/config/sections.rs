@@ -14,6 +14,7 @@ use crate::{
     market::{Pair, Timeframe},
     nn::ModelConfig,
     outcome::Costs,
+    rank::RankingConfig,
 };
 
 /// `aifx.yaml`, after defaults.
@@ -62,6 +63,8 @@ pub struct LineConfig {
     pub costs: Costs,
     /// What a version must show before it is promoted.
     pub gate: GateConfig,
+    /// How the monthly ranking weighs what trades were worth.
+    pub ranking: RankingConfig,
 }
 
 impl Default for LineConfig {
@@ -78,6 +81,7 @@ impl Default for LineConfig {
             daily: Daily::default(),
             costs: Costs::default(),
             gate: GateConfig::default(),
+            ranking: RankingConfig::default(),
         }
     }
 }
@@ -245,6 +249,8 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
     let gate = line.gate.problems().into_iter();
     list.extend(gate.map(|(key, why)| (vec!["gate", key], why)));
+    let ranking = line.ranking.problems().into_iter();
+    list.extend(ranking.map(|(key, why)| (vec!["ranking", key], why)));
     list
 }
 

@@ -274,6 +274,33 @@ impl Db {
             .map(drop)
     }
 
+    /// Forgets a version; its scores, its run and the moves to and from it stay on the record.
+    ///
+    /// # Errors
+    /// Exit 6 when it is in production by now; else when the database fails.
+    pub fn delete_version(&mut self, line: &LineName, version: Version) -> anyhow::Result<()> {
+        let doing = format!("cannot delete {line} {version}");
+        let mut tx = self.client.transaction().failed(&doing)?;
+        lock_line(&mut tx, line).failed(&doing)?;
+        let serving = tx
+            .query_opt(
+                "SELECT 1 FROM model_versions
+                 WHERE line = $1 AND version = $2 AND status = 'production'",
+                &[&line.as_str(), &version.to_string()],
+            )
+            .failed(&doing)?;
+        if serving.is_some() {
+            let why = format!("{line} {version} is in production");
+            return Err(anyhow::Error::from(Fault::locked(why)).context(doing));
+        }
+        tx.execute(
+            "DELETE FROM model_versions WHERE line = $1 AND version = $2",
+            &[&line.as_str(), &version.to_string()],
+        )
+        .failed(&doing)?;
+        tx.commit().failed(&doing)
+    }
+
     /// Remembers that the directory of a version is missing, or is back.
     ///
     /// # Errors

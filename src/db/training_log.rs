@@ -23,6 +23,8 @@ pub enum TrainingType {
     Full,
     /// A fine-tune.
     Incremental,
+    /// Nothing: it scores what there is.
+    Evaluation,
 }
 
 impl TrainingType {
@@ -31,6 +33,7 @@ impl TrainingType {
         match self {
             TrainingType::Full => "full",
             TrainingType::Incremental => "incremental",
+            TrainingType::Evaluation => "evaluation",
         }
     }
 }
@@ -41,7 +44,7 @@ impl TrainingType {
 pub enum RunStatus {
     /// At work, or its process died and nobody has noticed yet.
     Running,
-    /// Its version is registered.
+    /// It did what it was for; where that is a version, the version is registered.
     Completed,
     /// It stopped with an error.
     Failed,
@@ -153,6 +156,8 @@ pub struct Figures {
 /// How a run ended that made no version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
+    /// With what it was for, in words: its period is taken.
+    Completed(String),
     /// With an error.
     Failed(String),
     /// Rightly without doing anything.
@@ -320,6 +325,7 @@ impl Db {
     pub fn end_run(&mut self, run_id: Uuid, end: &End, figures: &Figures) -> anyhow::Result<()> {
         let doing = "cannot record the end of a run";
         let (status, reason, error) = match end {
+            End::Completed(outcome) => (RunStatus::Completed, Some(outcome), None),
             End::Failed(error) => (RunStatus::Failed, None, Some(error)),
             End::Skipped(reason) => (RunStatus::Skipped, Some(reason), None),
             End::Interrupted(reason) => (RunStatus::Interrupted, Some(reason), None),

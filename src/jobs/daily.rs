@@ -21,6 +21,7 @@ use super::{
     material::{self, Material},
     replay::{self, Actor, Cast},
     scheduled::{self, Ended, Job, Start},
+    weekly::TEST_DAYS,
 };
 use crate::{
     artifact::{self, Metadata, VersionFiles},
@@ -663,6 +664,8 @@ impl Work<'_> {
         let figures = rehearsal.tuned.figures();
         let in_sample = self.in_sample(tuned)?;
         let comparison = self.comparison()?;
+        let against_prior =
+            evaluate::compare(&rehearsal.tuned, &rehearsal.prior).map_err(Fault::integrity)?;
         let trades =
             assess::trades(&night.material, self.line, &rehearsal.samples, &rehearsal.tuned);
         let metrics = json!({
@@ -677,6 +680,7 @@ impl Work<'_> {
             "validation": {"accuracy": figures.as_ref().map(|figures| figures.accuracy)},
             "backtests": {assess::MODEL: trades.figures},
             "mornings": rehearsal.mornings,
+            TEST_DAYS: against_prior.days,
             "recipe": parent.files.get(artifact::METRICS).and_then(recipe_of),
         });
         // The rehearsal chose on every label that was settled by now, so all of them were seen.

@@ -253,7 +253,7 @@ pub fn rejudge(app: &App, request: &Request) -> anyhow::Result<GateReport> {
     let material = Material::of(material::candles(app, &mut db, line, set, from)?, set, line);
     drop(db);
     let (verdict, left_out) =
-        judge_since(app, line, &mut cast, &bench, &material, &row, seen_until)?;
+        judge_since(app, line, &mut cast, &bench, &material, &row, seen_until, None)?;
     if locked.is_some() {
         app.db("gate")?.store_gate(name, row.version, &serde_json::to_value(&verdict)?)?;
     }
@@ -266,7 +266,8 @@ pub fn rejudge(app: &App, request: &Request) -> anyhow::Result<GateReport> {
     })
 }
 
-/// The verdict on a version by all that came after its data.
+/// The verdict on a version by all that came after an instant, which is not before the end of its data.
+#[allow(clippy::too_many_arguments, reason = "what a verdict is made of")]
 pub(crate) fn judge_since(
     app: &App,
     line: &LineConfig,
@@ -275,6 +276,7 @@ pub(crate) fn judge_since(
     material: &Material,
     row: &VersionRow,
     since: DateTime<Utc>,
+    pbo: Option<f64>,
 ) -> anyhow::Result<(Verdict, Vec<LeftOut>)> {
     let n_classes = line.label.n_classes();
     let inputs = material.inputs();
@@ -319,7 +321,7 @@ pub(crate) fn judge_since(
         latency_ms,
         returns: &trades.daily_returns,
         reference_sharpe,
-        pbo: None,
+        pbo,
     };
     Ok((verdict(&case, bench, line, app), left_out))
 }

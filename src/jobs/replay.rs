@@ -70,6 +70,17 @@ impl Cast {
         self.rows.iter().find(|row| row.status == Status::Production)
     }
 
+    /// The versions that are not archived, oldest first.
+    pub(crate) fn live(&self) -> Vec<(Version, Status)> {
+        let live = |row: &&VersionRow| matches!(row.status, Status::Staging | Status::Production);
+        self.rows.iter().filter(live).map(|row| (row.version, row.status)).collect()
+    }
+
+    /// The row of a version.
+    pub(crate) fn row(&self, version: Version) -> Option<&VersionRow> {
+        self.rows.iter().find(|row| row.version == version)
+    }
+
     /// The version that was in production at an instant.
     pub(crate) fn production_at(&self, at: DateTime<Utc>) -> Option<Version> {
         self.moves.iter().rev().find(|step| step.as_of <= at).map(|step| step.to)
@@ -93,11 +104,8 @@ impl Cast {
     }
 
     fn load(&self, version: Version) -> anyhow::Result<Actor> {
-        let row = self
-            .rows
-            .iter()
-            .find(|row| row.version == version)
-            .ok_or_else(|| Fault::integrity(format!("{version} has no row")))?;
+        let row =
+            self.row(version).ok_or_else(|| Fault::integrity(format!("{version} has no row")))?;
         let dir = self
             .dir
             .as_ref()

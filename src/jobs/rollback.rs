@@ -88,7 +88,7 @@ fn target(db: &mut Db, request: &Request<'_>) -> anyhow::Result<(Option<Version>
 
 /// What the last promotion that still stands replaced. Promotions stack up and rollbacks take off, so that a second
 /// rollback goes one further back and not forth again. `moves` are in order of time.
-fn replaced<'a>(moves: impl Iterator<Item = &'a MoveRow>) -> Option<Version> {
+pub(super) fn replaced<'a>(moves: impl Iterator<Item = &'a MoveRow>) -> Option<Version> {
     let mut stack: Vec<Version> = Vec::new();
     for step in moves {
         if stack.is_empty() {

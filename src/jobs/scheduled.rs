@@ -90,6 +90,7 @@ pub(crate) fn on_record<T>(
     )?;
     let (end, outcome) = match work(&run) {
         Ok(Ended::Published(value)) => return Ok(value),
+        Ok(Ended::Completed(value, outcome)) => (End::Completed(outcome), Ok(value)),
         Ok(Ended::Skipped(value, reason)) => (End::Skipped(reason), Ok(value)),
         Err(error) => {
             let text = format!("{error:#}");
@@ -131,7 +132,10 @@ pub(crate) fn promote_after(
         return Ok(row.status == Status::Production);
     }
     let from = db.production(job.line)?.map(|row| row.version);
-    let actor = format!("train-{}", job.name);
+    let actor = match job.training_type {
+        TrainingType::Evaluation => format!("evaluate-{}", job.name),
+        TrainingType::Full | TrainingType::Incremental => format!("train-{}", job.name),
+    };
     let reason = verdict.summary();
     let models = app.models();
     let request = promote::Request {
@@ -152,6 +156,8 @@ pub(crate) fn promote_after(
 pub(crate) enum Ended<T> {
     /// Its version is registered, and with it the run's end.
     Published(T),
+    /// It was for something else than a version; in words what came of it.
+    Completed(T, String),
     /// It rightly made no version.
     Skipped(T, String),
 }

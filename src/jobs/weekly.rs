@@ -5,6 +5,8 @@
 
 mod page;
 
+pub(super) use page::costs;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -49,6 +51,8 @@ use crate::{
 
 /// Fewer samples than this in any part, and no figure means anything.
 const MIN_PART: usize = 20;
+/// Key of a version's metrics: its test days, each with the log-loss that it saved against the class prior.
+pub(super) const TEST_DAYS: &str = "test_days";
 /// The range is doubled at most this often to find enough samples: 90 days become sixteen years.
 const MAX_EXTENSIONS: u32 = 6;
 
@@ -486,7 +490,7 @@ fn predictor(
 
 /// Measures the model, writes its files, registers it.
 fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
-    let Work { app, name, line, set, settings, locked, run, gathered, folds, fit, .. } = *work;
+    let Work { app, name, line, set, locked, run, gathered, folds, fit, .. } = *work;
     let predictor = predictor(line, set, folds, fit)?;
     let assessment = assess::assess(&gathered.material, folds, line, &|rows| {
         predictor.probabilities(&folds.windows, rows)
@@ -546,7 +550,6 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     report.seconds =
         Some(Seconds { total: work.began.elapsed().as_secs_f64(), training: work.training_s });
     report.gate = Gate::from(verdict);
-    let _ = settings;
     Ok(report)
 }
 
@@ -598,8 +601,9 @@ fn recipe(line: &LineConfig) -> Value {
 
 fn metrics(assessment: &Assessment, recipe: Value) -> Value {
     let mut value = json!(assessment);
-    // The trades of the model belong to its figures; those of the rule stand beside it.
     value["recipe"] = recipe;
+    // What it was worth by day: production is held against this later.
+    value[TEST_DAYS] = json!(assessment.comparisons.get(assess::MAJORITY).map(|found| &found.days));
     value
 }
 

@@ -1,19 +1,17 @@
 //! `report.html` of a version: [`VersionReport`] in, one HTML page out.
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
 use super::{
+    charts::{self, Epoch, Row, Trading},
     gate,
-    plot::{self, Axis, ForestRow, Frame, Unit},
-    text::{count, day, minute, number, or_why, percent, signed, signed_percent},
+    plot::{self, ForestRow, Unit},
+    text::{count, day, minute, number, or_why, percent, signed_percent},
     verdict::{self, Mood},
 };
-use crate::{
-    backtest::Backtest,
-    evaluate::{Comparison, Figures, Interval},
-};
+use crate::evaluate::{Comparison, Figures, Interval};
 
 const STYLE: &str = include_str!("version.css");
 /// Rows of a list that may be long; the rest is counted.
@@ -23,9 +21,6 @@ const ACCURACY: &str = "Accuracy";
 const BALANCED: &str = "Balanced accuracy";
 const LOG_LOSS: &str = "Log-loss, nats ↓";
 const MACRO_F1: &str = "Macro F1";
-
-/// A row of a table of figures: its name, and how its value is written.
-type Row<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
 
 /// Everything that the page of a version says.
 #[derive(Debug, Clone)]
@@ -131,26 +126,6 @@ pub struct Rival {
     pub comparison: Comparison,
 }
 
-/// One pass over the training part.
-#[derive(Debug, Clone, Copy)]
-pub struct Epoch {
-    /// From 1.
-    pub epoch: u32,
-    /// Class-weighted, with dropout, nats.
-    pub train_loss: f64,
-    /// Without weights or dropout, nats.
-    pub validation_loss: f64,
-}
-
-/// Trades of one strategy over the test days.
-#[derive(Debug, Clone)]
-pub struct Trading {
-    /// Who traded, such as `model`.
-    pub name: String,
-    /// What came of it.
-    pub backtest: Backtest,
-}
-
 /// What the samples were made of.
 #[derive(Debug, Clone, Default)]
 pub struct Quality {
@@ -202,7 +177,7 @@ pub fn version_page(report: &VersionReport) -> String {
                 (against_baselines(report))
                 @if let Some(verdict) = &report.gate { (gate::section(verdict)) }
                 (answers(report))
-                (trading(report))
+                (charts::trading(&report.trading, &report.costs, "The majority class does not trade when it is “hold”: it would stay at 0 %."))
                 (training(report))
                 (data(report))
                 (recipe(report))
@@ -294,7 +269,9 @@ fn against_baselines(report: &VersionReport) -> Markup {
 
 fn metrics_table(report: &VersionReport) -> Markup {
     let mut columns: Vec<(String, &Figures)> = vec![("Model".to_owned(), &report.test)];
-    columns.extend(report.rivals.iter().map(|rival| (capitalised(&rival.title), &rival.figures)));
+    columns.extend(
+        report.rivals.iter().map(|rival| (charts::capitalised(&rival.title), &rival.figures)),
+    );
     columns.push(("Model, validation".to_owned(), &report.validation));
     columns.push(("Model, training".to_owned(), &report.train));
     let metrics: [Row<'_, Figures>; 11] = [
@@ -372,231 +349,20 @@ fn answers(report: &VersionReport) -> Markup {
                 @if let Some(class) = verdict::collapsed(report) {
                     p.warn { "Collapse: more than 95 % of its answers are “" (class) "”. Such a model says nothing about the market." }
                 }
-                (legend(&[("f1", "was"), ("f2", "answered")]))
+                (charts::legend(&[("f1", "was"), ("f2", "answered")]))
                 (plot::bars("Share of each class among truth and answers", &["was", "answered"], &groups))
                 figcaption { "Unseen samples." }
             }
-            (calibration(report))
+            (charts::calibration(test, &format!(" Temperature {}, fitted on validation.", number(report.temperature, 2))))
         }
-    }
-}
-
-fn calibration(report: &VersionReport) -> Markup {
-    let test = &report.test;
-    let lowest = test.reliability.iter().flat_map(|bin| [bin.confidence, bin.accuracy]);
-    let low = (lowest.fold(0.5, f64::min) - 0.05).max(0.0);
-    let axis = |name| Axis { name, low, high: 1.0, unit: Unit::Percent };
-    let frame = Frame {
-        title: "Reliability diagram: share right against confidence",
-        height: 320.0,
-        x: axis("confidence"),
-        y: axis("share right"),
-    };
-    // A proportion near p of n samples, by the normal approximation: how far chance alone carries a dot.
-    let chance = |p: f64, n: usize| 1.96 * (p * (1.0 - p) / n.max(1) as f64).sqrt();
-    let radius = |n: usize| 3.0 + 9.0 * (n as f64 / test.n.max(1) as f64).sqrt();
-    let inside = test.ece <= test.ece_null.p95;
-    html! {
-        figure.card {
-            h3 { "Calibration" }
-            (frame.svg(&html! {
-                (frame.line(&[(low, low), (1.0, 1.0)], "level"))
-                @for bin in &test.reliability {
-                    @let band = chance(bin.confidence, bin.n);
-                    (frame.whisker(bin.confidence, (bin.confidence - band).max(low), (bin.confidence + band).min(1.0), ""))
-                }
-                @for bin in &test.reliability {
-                    @let said = format!("{} samples: confidence {}, right {}", count(bin.n), percent(bin.confidence), percent(bin.accuracy));
-                    (frame.dot(bin.confidence, bin.accuracy, radius(bin.n), "f1", &said))
-                }
-            }))
-            figcaption {
-                "On the diagonal, “70 % sure” is right 70 % of the time. Grey: where chance alone puts a calibrated model; larger dots hold more samples. "
-                "Expected error " (percent(test.ece)) ", chance alone up to " (percent(test.ece_null.p95)) " (95 %): "
-                (if inside { "calibrated, as far as can be told." } else { "not calibrated." })
-                " Temperature " (number(report.temperature, 2)) ", fitted on validation."
-            }
-        }
-        figure.card {
-            h3 { "How sure it is" }
-            (confidence_bars(report))
-            figcaption { "Share of the unseen samples in each bin of the diagram beside it, by its mean confidence in per cent." }
-        }
-    }
-}
-
-fn confidence_bars(report: &VersionReport) -> Markup {
-    let test = &report.test;
-    let share = |n: usize| n as f64 / test.n.max(1) as f64;
-    let groups: Vec<(String, Vec<f64>)> = test
-        .reliability
-        .iter()
-        .map(|bin| (format!("{:.0}", bin.confidence * 100.0), vec![share(bin.n)]))
-        .collect();
-    plot::bars("Share of samples by confidence", &["samples"], &groups)
-}
-
-fn trading(report: &VersionReport) -> Markup {
-    let strokes = ["s1", "s2", "s3"];
-    let lines: Vec<(&str, &Trading)> = strokes.into_iter().zip(&report.trading).collect();
-    let Some(days) = lines.iter().map(|(_, t)| &t.backtest.days).max_by_key(|days| days.len())
-    else {
-        return html! { h2 { "Traded after costs" } p { "n/a (nothing was traded)" } };
-    };
-    let entries: Vec<(&str, &str)> = lines.iter().map(|(s, t)| (*s, t.name.as_str())).collect();
-    let years = years(days);
-    let x = Axis {
-        name: &years,
-        low: 0.0,
-        high: (days.len().max(2) - 1) as f64,
-        unit: Unit::Days(days),
-    };
-    let place = |day: usize, t: &Trading| {
-        // Every strategy trades the same candles; where one has fewer days they are found by date.
-        t.backtest.days.get(day).and_then(|day| days.binary_search(day).ok()).unwrap_or(day) as f64
-    };
-    let equity: Vec<Vec<(f64, f64)>> = lines
-        .iter()
-        .map(|(_, t)| {
-            t.backtest.equity.iter().enumerate().map(|(d, e)| (place(d, t), e - 1.0)).collect()
-        })
-        .collect();
-    let drawdowns: Vec<Vec<(f64, f64)>> = lines
-        .iter()
-        .map(|(_, t)| {
-            let values = drawdown(&t.backtest.equity);
-            values.into_iter().enumerate().map(|(d, v)| (place(d, t), v)).collect()
-        })
-        .collect();
-    let around = |name, curves: &[Vec<(f64, f64)>]| {
-        Axis::around(name, curves.iter().flatten().map(|(_, y)| *y), &[0.0], Unit::Percent)
-    };
-    let upper = Frame {
-        title: "Return since the first test day, after costs",
-        height: 270.0,
-        x,
-        y: around("return", &equity),
-    };
-    let lower = Frame {
-        title: "Fall of equity from its highest point so far",
-        height: 270.0,
-        x,
-        y: around("drawdown", &drawdowns),
-    };
-    html! {
-        h2 { "Traded after costs" }
-        div.grid {
-            figure.card {
-                h3 { "Equity" }
-                (legend(&entries))
-                (upper.svg(&html! {
-                    (upper.level(0.0))
-                    @for (curve, (stroke, _)) in equity.iter().zip(&lines).rev() { (upper.line(curve, stroke)) }
-                }))
-                figcaption { "Test days, unseen. Every pair holds an equal part of the capital. Costs: " (report.costs) "." }
-            }
-            figure.card {
-                h3 { "Drawdown" }
-                (legend(&entries))
-                (lower.svg(&html! {
-                    @if let Some(model) = drawdowns.first() { (lower.area(model, 0.0, "f1")) }
-                    @for (curve, (stroke, _)) in drawdowns.iter().zip(&lines).rev() { (lower.line(curve, stroke)) }
-                }))
-                figcaption { "The majority class does not trade when it is “hold”: it would stay at 0 %." }
-            }
-            div.card.wide { (trading_table(&lines)) }
-        }
-    }
-}
-
-/// `2018`, or `2018–2019`.
-fn years(days: &[NaiveDate]) -> String {
-    match (days.first(), days.last()) {
-        (Some(first), Some(last)) if first.year() != last.year() => {
-            format!("{}–{}", first.year(), last.year())
-        }
-        (Some(first), _) => first.year().to_string(),
-        _ => String::new(),
-    }
-}
-
-fn drawdown(equity: &[f64]) -> Vec<f64> {
-    let fall = |peak: &mut f64, value: &f64| {
-        *peak = peak.max(*value);
-        Some(value / *peak - 1.0)
-    };
-    equity.iter().scan(1.0, fall).collect()
-}
-
-fn trading_table(lines: &[(&str, &Trading)]) -> Markup {
-    use crate::backtest::Figures as Traded;
-    let few = "fewer than 20 days, or all alike";
-    let rows: [Row<'_, Traded>; 12] = [
-        ("Return", &|f| or_why(f.roi.map(signed_percent), "no trading day")),
-        ("Sharpe ratio, annualised", &|f| or_why(f.sharpe.map(|v| number(v, 2)), few)),
-        ("its standard error", &|f| or_why(f.sharpe_se.map(|v| number(v, 2)), few)),
-        ("Largest drawdown", &|f| or_why(f.max_drawdown.map(percent), "no trading day")),
-        ("Profit factor", &|f| or_why(f.profit_factor.map(|v| number(v, 2)), "no losing trade")),
-        ("Win rate", &|f| or_why(f.win_rate.map(percent), "no trade")),
-        ("Mean return of a trade", &|f| {
-            let points = |v: f64| format!("{} bp", signed(v * 1e4, 2));
-            or_why(f.avg_pnl.map(points), "no trade")
-        }),
-        ("Trades", &|f| count(f.n_trades)),
-        ("still open at the end", &|f| count(f.n_open)),
-        ("Signals a day", &|f| or_why(f.signals_per_day.map(|v| number(v, 1)), "no trading day")),
-        ("Time in the market", &|f| or_why(f.exposure.map(percent), "no candle")),
-        ("Trading days", &|f| count(f.n_days)),
-    ];
-    html! {
-        div.scroll { table {
-            thead { tr { th {} @for (_, t) in lines { th.num { (capitalised(&t.name)) } } } }
-            tbody {
-                @for (name, value) in rows {
-                    tr { td { (name) } @for (_, t) in lines { @let text = value(&t.backtest.figures); td.num.why[text.starts_with("n/a")] { (text) } } }
-                }
-            }
-        } }
-        p.soft { "Shown, and deciding nothing: over so few days a return is mostly luck." }
     }
 }
 
 fn training(report: &VersionReport) -> Markup {
-    let points = |pick: &dyn Fn(&Epoch) -> f64| -> Vec<(f64, f64)> {
-        report.history.iter().map(|epoch| (f64::from(epoch.epoch), pick(epoch))).collect()
-    };
-    let (train, validation) = (points(&|e| e.train_loss), points(&|e| e.validation_loss));
-    let last = report.history.last().map_or(1.0, |epoch| f64::from(epoch.epoch));
-    let values = train.iter().chain(&validation).map(|(_, y)| *y);
-    let frame = Frame {
-        title: "Loss by epoch on training and validation",
-        height: 270.0,
-        x: Axis {
-            name: "epoch",
-            low: if last > 1.0 { 1.0 } else { 0.0 },
-            high: last.max(2.0),
-            unit: Unit::Number,
-        },
-        y: Axis::around("nats", values, &[], Unit::Number),
-    };
-    let best = report.history.iter().find(|epoch| epoch.epoch == report.best_epoch);
     html! {
         h2 { "How it was trained" }
         div.grid {
-            figure.card {
-                h3 { "Loss" }
-                (legend(&[("s1", "validation"), ("s2", "training")]))
-                @if report.history.is_empty() { p { "n/a (no epoch was recorded)" } } @else {
-                    (frame.svg(&html! {
-                        (frame.line(&train, "s2"))
-                        (frame.line(&validation, "s1"))
-                        @if let Some(best) = best {
-                            (frame.marker(f64::from(best.epoch), best.validation_loss, &format!("kept: epoch {}", best.epoch), "f1"))
-                        }
-                    }))
-                }
-                figcaption { "The training loss weighs rare classes more and is taken with dropout, so the two need not meet; the shape is what tells." }
-            }
+            (charts::losses(&report.history, report.best_epoch))
             div.card {
                 h3 { "Recipe" }
                 dl {
@@ -633,7 +399,7 @@ fn data(report: &VersionReport) -> Markup {
         div.grid {
             div.card {
                 h3 { "Samples, in the order of time" }
-                (legend(&names))
+                (charts::legend(&names))
                 (plot::strip("Samples of training, validation and test", &strip))
                 div.scroll { table {
                     thead { tr { th { "Part" } th.num { "Samples" } th.num { "From" } th.num { "To" } } }
@@ -724,28 +490,6 @@ fn recipe(report: &VersionReport) -> Markup {
             }
         }
     }
-}
-
-/// Names beside a sample of their stroke or fill.
-fn legend(entries: &[(&str, &str)]) -> Markup {
-    html! {
-        ul.legend {
-            @for (class, name) in entries {
-                li {
-                    svg viewBox="0 0 26 10" aria-hidden="true" {
-                        @if class.starts_with('s') { path class=(format!("line {class}")) d="M0 5L26 5" {} }
-                        @else { rect class=(class) x="6" y="0" width="14" height="10" rx="2" {} }
-                    }
-                    (name)
-                }
-            }
-        }
-    }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::backtest::Backtest;
 use crate::{
     backtest::Figures as Traded,
     evaluate::{Predictions, Unseen, compare},
@@ -74,7 +75,7 @@ fn traded(seed: u64, drift: f64) -> Backtest {
         roi: equity.last().map(|last| last - 1.0),
         sharpe: None,
         sharpe_se: None,
-        max_drawdown: Some(drawdown(&equity).into_iter().fold(0.0, f64::min).abs()),
+        max_drawdown: Some(charts::drawdown(&equity).into_iter().fold(0.0, f64::min).abs()),
         exposure: Some(0.36),
         signals_per_day: Some(21.7),
     };

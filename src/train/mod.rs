@@ -434,11 +434,13 @@ fn device(choice: DeviceChoice) -> Result<Device, FitError> {
 }
 
 /// Training allocates the same large buffers in each step; glibc gives them back to the kernel and fetches them again,
-/// which costs up to half of the time. Called where a process trains and nowhere else: it keeps the memory.
+/// which costs up to half of the time. Called where a process trains and nowhere else: it keeps the memory. What was freed
+/// before, by the making of the dataset, goes back first.
 fn keep_freed_memory() {
-    #[allow(unsafe_code, reason = "two settings of the allocator have no safe binding")]
-    // SAFETY: mallopt only changes parameters of the allocator and may be called at any time.
+    #[allow(unsafe_code, reason = "the settings of the allocator have no safe binding")]
+    // SAFETY: malloc_trim gives back free pages and mallopt changes parameters; both may be called at any time.
     unsafe {
+        libc::malloc_trim(0);
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
     }

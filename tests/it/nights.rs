@@ -147,3 +147,97 @@ fn a_memorised_sample_is_not_scored() {
     assert!((unseen.log_loss - 2f64.ln()).abs() < 1e-12);
     assert!(all.figures_in_sample().expect("three").log_loss < unseen.log_loss);
 }
+
+/// What a month is for: every live version on what it has not seen, one of them judged, a report, old fine-tunes gone.
+#[test]
+fn a_month_ends_in_a_ranking() {
+    let field = Field::new();
+    let empty = field.json_at("2025-09-01T00:00:00Z", &["evaluate-monthly"]);
+    assert_eq!(empty["status"], "skipped");
+    for at in ["2025-09-21T01:00:00Z", "2025-09-28T01:00:00Z"] {
+        field.json_at(at, &["train-weekly", "--no-promote"]);
+    }
+    field.json_at("2025-09-28T02:00:00Z", &["promote", "v1.0", "--force", "--reason", "first"]);
+    for at in ["2025-10-08T01:00:00Z", "2025-10-24T01:00:00Z"] {
+        field.json_at(at, &["train-daily", "--no-promote"]);
+    }
+    let now = "2025-10-25T00:00:00Z";
+    let planned = field.json_at(now, &["evaluate-monthly", "--dry-run"]);
+    assert_eq!(planned["status"], "planned");
+    let folder = field.home.path().join("reports/monthly");
+    assert!(!folder.join("2025-10-fx-direction.html").exists());
+
+    let month = field.json_at(now, &["evaluate-monthly", "--no-promote"]);
+    assert_eq!((&month["status"], &month["promoted"]), (&"completed".into(), &false.into()));
+    assert_eq!(month["versions"], planned["versions"], "the same inputs, the same ranking");
+    let versions = month["versions"].as_array().expect("versions");
+    assert_eq!(versions.len(), 4);
+    let of = |name: &str| {
+        versions.iter().find(|row| row["version"] == name).unwrap_or_else(|| panic!("no {name}"))
+    };
+    // Days that a version, or what it comes from, had seen are not counted for it.
+    let days = |name: &str| of(name)["n_days"].as_u64().expect("days");
+    assert!(days("v1.0") > days("v1.0-daily-20251008") && days("v1.0-daily-20251008") >= 5);
+    for row in versions {
+        let seen = row["n_days_seen"].as_u64().expect("days");
+        assert_eq!(
+            row["n_days"].as_u64().expect("days") + seen,
+            days("v1.0") + of("v1.0")["n_days_seen"].as_u64().expect("days")
+        );
+    }
+    let fresh = of("v1.0-daily-20251024");
+    assert!(fresh["rank"].is_null() && fresh["why"].is_string(), "{fresh}");
+    let ranks: Vec<u64> = versions.iter().filter_map(|row| row["rank"].as_u64()).collect();
+    assert_eq!(ranks, [1, 2, 3]);
+    let score = &versions[0]["score"];
+    let terms = ["win_rate", "sharpe", "avg_pnl", "max_drawdown"];
+    let total: f64 = terms.iter().map(|term| score[term]["weighted"].as_f64().expect(term)).sum();
+    assert!((total - score["total"].as_f64().expect("total")).abs() < 1e-12);
+    assert!(month["degradation"]["p"].is_number(), "{}", month["degradation"]);
+    let page = std::fs::read_to_string(folder.join("2025-10-fx-direction.html")).expect("a page");
+    let text = std::fs::read_to_string(folder.join("2025-10-fx-direction.md")).expect("a text");
+    for row in versions {
+        let name = row["version"].as_str().expect("a name");
+        assert!(page.contains(name) && text.contains(name), "{name}");
+    }
+    assert!(!page.contains("src=\"http") && !page.contains("NaN"));
+    let again = field.json_at(now, &["evaluate-monthly"]);
+    assert_eq!(again["status"], "already-done");
+}
+
+#[test]
+fn old_fine_tunes_go_and_a_pruning_that_died_is_ended_by_the_next() {
+    let field = Field::new();
+    field.json_at("2025-09-28T01:00:00Z", &["train-weekly", "--no-promote"]);
+    field.json_at("2025-09-28T02:00:00Z", &["promote", "v1.0", "--force", "--reason", "first"]);
+    for at in ["2025-10-08T01:00:00Z", "2025-10-09T01:00:00Z", "2025-10-24T01:00:00Z"] {
+        field.json_at(at, &["train-daily", "--no-promote"]);
+    }
+    let models = field.home.path().join("models/fx-direction");
+    let prune = ["models", "prune", "--keep-days", "10"];
+    let at = "2025-10-25T00:00:00Z";
+    let planned = field.json_at(at, &[&prune[..], &["--dry-run"]].concat());
+    let both = serde_json::json!(["v1.0-daily-20251008", "v1.0-daily-20251009"]);
+    assert_eq!(planned["pruned"], both);
+    assert!(models.join("v1.0-daily-20251008").exists());
+    // Killed between the rename and the row.
+    let run: uuid::Uuid = field
+        .database
+        .client()
+        .query_one("SELECT run_id FROM model_versions WHERE version = 'v1.0-daily-20251008'", &[])
+        .expect("a row")
+        .get(0);
+    std::fs::rename(models.join("v1.0-daily-20251008"), models.join(format!(".incoming-{run}")))
+        .expect("renamed");
+    let pruned = field.json_at(at, &prune);
+    assert_eq!(pruned["pruned"], both);
+    let left: Vec<String> = std::fs::read_dir(&models)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains("daily") || name.starts_with(".incoming"))
+        .collect();
+    assert_eq!(left, ["v1.0-daily-20251024"]);
+    assert_eq!(field.home.json(&["models", "verify"])["ok"], true);
+    let nothing = field.json_at(at, &prune);
+    assert_eq!(nothing["pruned"], serde_json::json!([]));
+}

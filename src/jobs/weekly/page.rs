@@ -174,7 +174,7 @@ fn model(config: &ModelConfig) -> String {
     )
 }
 
-fn costs(costs: &Costs) -> String {
+pub(in crate::jobs) fn costs(costs: &Costs) -> String {
     let pips = |price: f64| format!("{:.1}", price * 1e4);
     format!("spread {} pips, slippage {} pips each way", pips(costs.spread), pips(costs.slippage))
 }

@@ -1,0 +1,666 @@
+//! `evaluate-monthly`: every live version on the days of the last month that it has not seen, ranked; the best goes through
+//! the gate, production is held against what it was worth when it came, and a report says all of it.
+//!
+//! Gather (lock, candles, versions), decide (replay, confidence set, ranking, gate; no connection is held), commit (report
+//! files, verdict, promotion, retention). Not here: the statistics (`rank`), the rules (`gate`), the page (`report`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    Watch, assess,
+    judge::{self, Bench, Gate, Yardsticks},
+    loading,
+    material::{self, Material},
+    replay::{self, Cast},
+    scheduled::{self, Ended, Job, Start},
+    weekly::{self, TEST_DAYS},
+};
+use crate::{
+    artifact,
+    backtest::Backtest,
+    config::{App, LineConfig},
+    dataset::{self, DatasetConfig, Sample},
+    db::{training_log::TrainingType, trials::Trial},
+    evaluate::{self, DayDifference, Figures, Interval, Predictions, Unseen},
+    fault::Fault,
+    gate::Track,
+    lineage::{LineName, Period, SeenUntil, Status, Version},
+    market::{calendar, instant},
+    rank::{self, Degradation, Score, Terms},
+    report, stats,
+};
+
+/// Days that a month's evaluation looks back.
+const DAYS: i64 = 30;
+/// Fewer unseen days than this, and a version is listed but not ranked.
+const MIN_DAYS: usize = 5;
+/// Of the model confidence set.
+const LEVEL: f64 = 0.90;
+/// Blocks of days for the probability of backtest overfitting.
+const PBO_BLOCKS: usize = 8;
+
+/// What the operator asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The line; the only one when not given.
+    pub line: Option<LineName>,
+    /// How long to wait for another run.
+    pub wait: Duration,
+    /// Rank and show, and change nothing.
+    pub dry_run: bool,
+    /// Leave production as it is, whatever the gate says.
+    pub no_promote: bool,
+}
+
+/// One version in the ranking.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ranked {
+    /// Which.
+    pub version: Version,
+    /// Where it stood before this evaluation.
+    pub status: Status,
+    /// From 1; none for a version that could not be ranked.
+    pub rank: Option<usize>,
+    /// Whether it may be the best: the model confidence set at 90 %.
+    pub in_confidence_set: Option<bool>,
+    /// p of the set's test for it.
+    pub p: Option<f64>,
+    /// Unseen trading days of the month.
+    pub n_days: usize,
+    /// Samples on them.
+    pub n: usize,
+    /// Days of the month that it had seen, which are left out.
+    pub n_days_seen: usize,
+    /// Figures on the unseen samples.
+    pub figures: Option<Figures>,
+    /// Log-loss saved against the class shares that were known when the month began.
+    pub saved: Option<Interval>,
+    /// Trades on them, after costs.
+    pub trades: Option<crate::backtest::Figures>,
+    /// The ranking score with its four terms.
+    pub score: Option<Score>,
+    /// Why it could not be ranked.
+    pub why: Option<String>,
+}
+
+/// What came of it. `aifx.evaluate-monthly/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MonthlyReport {
+    /// The line.
+    pub line: LineName,
+    /// `completed`, `already-done`, `skipped` or `planned`.
+    pub status: &'static str,
+    /// Why nothing was done.
+    pub reason: Option<String>,
+    /// First and last instant that was looked at.
+    pub from: Option<DateTime<Utc>>,
+    /// See `from`.
+    pub until: DateTime<Utc>,
+    /// The ranking, best first; those that could not be ranked come last.
+    pub versions: Vec<Ranked>,
+    /// The best that is not production.
+    pub best: Option<Version>,
+    /// The gate's answer on it.
+    pub gate: Gate,
+    /// Whether it is production now.
+    pub promoted: bool,
+    /// Production against what it was worth at its promotion.
+    pub degradation: Option<Degradation>,
+    /// What the report recommends.
+    pub recommendation: String,
+    /// Versions that were retired.
+    pub retired: Vec<Version>,
+    /// The report's files.
+    pub files: Vec<PathBuf>,
+    /// Wall time, seconds.
+    pub seconds: Option<f64>,
+    /// The instant that the run took for now.
+    pub as_of: DateTime<Utc>,
+}
+
+impl MonthlyReport {
+    fn empty(line: &LineName, as_of: DateTime<Utc>, status: &'static str) -> Self {
+        MonthlyReport {
+            line: line.clone(),
+            status,
+            reason: None,
+            from: None,
+            until: as_of,
+            versions: Vec::new(),
+            best: None,
+            gate: Gate::default(),
+            promoted: false,
+            degradation: None,
+            recommendation: String::new(),
+            retired: Vec::new(),
+            files: Vec::new(),
+            seconds: None,
+            as_of,
+        }
+    }
+}
+
+/// Evaluates, ranks, reports, promotes and retires.
+///
+/// # Errors
+/// 4 for data, 5 database, 6 lock, 7 when production is not what was published, 9 disk.
+pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Result<MonthlyReport> {
+    let began = Instant::now();
+    loading::libtorch()?;
+    let (name, line) = app.line(request.line.as_ref())?;
+    let period = Period::monthly(app.as_of);
+    let hyperparameters =
+        json!({"days": DAYS, "level": LEVEL, "gate": line.gate, "ranking": line.ranking});
+    let job = Job {
+        name: "monthly",
+        line: name,
+        period,
+        training_type: TrainingType::Evaluation,
+        hyperparameters: &hyperparameters,
+        wait: request.wait,
+    };
+    if request.dry_run {
+        let mut month = match gather(app, name, line)? {
+            Gathered::Skip(reason) => {
+                let mut report = MonthlyReport::empty(name, app.as_of, "planned");
+                report.reason = Some(format!("would be skipped: {reason}"));
+                return Ok(report);
+            }
+            Gathered::Month(month) => month,
+        };
+        let mut report = month.rank(app, name, line)?.report;
+        report.status = "planned";
+        report.reason = Some("--dry-run: nothing was written".into());
+        return Ok(report);
+    }
+    let locked = match scheduled::begin(app, &job, watch)? {
+        Start::Go(locked) => locked,
+        Start::AlreadyDone(_, _) => {
+            let mut report = MonthlyReport::empty(name, app.as_of, "already-done");
+            report.reason = Some(format!("{period} is done; --force runs it again"));
+            return Ok(report);
+        }
+    };
+    scheduled::on_record(app, &job, &locked, |run| {
+        let mut month = match gather(app, name, line)? {
+            Gathered::Skip(reason) => {
+                let mut report = MonthlyReport::empty(name, app.as_of, "skipped");
+                report.reason = Some(reason.clone());
+                return Ok(Ended::Skipped(report, reason));
+            }
+            Gathered::Month(month) => month,
+        };
+        let ranking = month.rank(app, name, line)?;
+        let mut report = ranking.report.clone();
+        let mut db = app.db("evaluate-monthly")?;
+        for (version, trial) in &ranking.trials {
+            db.record_trial(name, *version, run.run_id, trial, app.as_of)?;
+        }
+        if let (Some(best), Some(verdict)) = (report.best, report.gate.verdict()) {
+            db.store_gate(name, best, &serde_json::to_value(verdict)?)?;
+        }
+        drop(db);
+        if let Some(best) = report.best {
+            report.promoted =
+                scheduled::promote_after(app, &job, &locked, Some(best), request.no_promote)?;
+        }
+        report.retired = super::prune::retire(app, &locked)?;
+        report.recommendation = recommendation(&report, line);
+        report.files = write(app, name, line, &report, &ranking)?;
+        report.seconds = Some(began.elapsed().as_secs_f64());
+        let outcome = report.recommendation.clone();
+        Ok(Ended::Completed(report, outcome))
+    })
+}
+
+/// What a month has to work with.
+struct Month {
+    cast: Cast,
+    bench: Bench,
+    material: Material,
+    /// Every sample that was read, in order of decision.
+    samples: Vec<Sample>,
+    from: DateTime<Utc>,
+}
+
+enum Gathered {
+    Skip(String),
+    Month(Box<Month>),
+}
+
+fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathered> {
+    let mut db = app.db("evaluate-monthly")?;
+    let cast = Cast::gather(app, &mut db, name)?;
+    if cast.live().is_empty() {
+        return Ok(Gathered::Skip("the line has no live version".into()));
+    }
+    let bench = Bench::gather(app, &mut db, name)?;
+    let set = material::feature_set(line)?;
+    let from = app.as_of - TimeDelta::days(DAYS);
+    let learned_from = from - TimeDelta::days(i64::from(line.weekly.days));
+    let candles = material::candles(app, &mut db, line, set, learned_from)?;
+    drop(db);
+    let material = Material::of(candles, set, line);
+    let samples = {
+        let inputs = material.inputs();
+        let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
+        dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec()
+    };
+    Ok(Gathered::Month(Box::new(Month { cast, bench, material, samples, from })))
+}
+
+/// A version's month.
+struct Answered {
+    version: Version,
+    status: Status,
+    predictions: Predictions<Unseen>,
+    /// Day by day against the class prior.
+    saved: Vec<DayDifference>,
+    /// Of the mean over days.
+    interval: Option<Interval>,
+    trades: Backtest,
+    n_days_seen: usize,
+}
+
+/// The ranking with what the report's pages draw.
+struct Ranking {
+    report: MonthlyReport,
+    trials: Vec<(Version, Trial)>,
+    /// In order of rank.
+    answered: Vec<Answered>,
+    /// Epochs of the first, as CSV.
+    history: Option<Vec<u8>>,
+}
+
+impl Month {
+    fn rank(&mut self, app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Ranking> {
+        let n_classes = line.label.n_classes();
+        let from_us = self.from.timestamp_micros();
+        let first = self.samples.partition_point(|sample| sample.decided_at_us <= from_us);
+        let asked = self.samples[first..].to_vec();
+        let n_days_all = replay::by_day(&asked).len();
+        let mut report = MonthlyReport::empty(name, app.as_of, "completed");
+        report.from = Some(self.from);
+        let prior = self.prior(line, &asked)?;
+        let mut answered = Vec::new();
+        let mut silent = Vec::new();
+        for (version, status) in self.cast.live() {
+            let nothing = |why: String| Ranked {
+                version,
+                status,
+                rank: None,
+                in_confidence_set: None,
+                p: None,
+                n_days: 0,
+                n: 0,
+                n_days_seen: n_days_all,
+                figures: None,
+                saved: None,
+                trades: None,
+                score: None,
+                why: Some(why),
+            };
+            let predictions = match self.cast.actor(version) {
+                Ok(actor) => actor.unseen(&self.material, &asked, n_classes),
+                Err(why) => Err(why),
+            };
+            match predictions {
+                Ok(predictions) if !predictions.is_empty() => {
+                    let trades = assess::trades(&self.material, line, &asked, &predictions);
+                    let n_days = days_of(&predictions).len();
+                    let compared =
+                        evaluate::compare(&predictions, &prior).map_err(Fault::integrity)?;
+                    answered.push(Answered {
+                        version,
+                        status,
+                        predictions,
+                        saved: compared.days,
+                        interval: compared.log_loss,
+                        trades,
+                        n_days_seen: n_days_all - n_days,
+                    });
+                }
+                Ok(_) => silent.push(nothing("it has seen every day of the month".into())),
+                Err(why) => silent.push(nothing(why)),
+            }
+        }
+        let order = self.order(line, &mut answered);
+        let mut trials = Vec::new();
+        for (one, placed) in answered.iter().zip(order) {
+            let figures = one.predictions.figures();
+            if let (Some(figures), Some((from, until))) = (&figures, span(&one.predictions)) {
+                let mut metrics = json!(figures);
+                metrics["sharpe"] = json!(one.trades.figures.sharpe);
+                trials.push((
+                    one.version,
+                    Trial {
+                        track: Track::Refresh,
+                        scored_from: from,
+                        scored_until: until,
+                        n_samples: figures.n as u64,
+                        n_days: figures.n_days as u64,
+                        metrics,
+                    },
+                ));
+            }
+            report.versions.push(Ranked {
+                version: one.version,
+                status: one.status,
+                rank: placed.rank,
+                in_confidence_set: placed.in_set,
+                p: placed.p,
+                n_days: figures.as_ref().map_or(0, |figures| figures.n_days),
+                n: one.predictions.len(),
+                n_days_seen: one.n_days_seen,
+                figures,
+                saved: one.interval,
+                trades: Some(one.trades.figures.clone()),
+                score: Some(placed.score),
+                why: placed.why,
+            });
+        }
+        report.versions.extend(silent);
+        let production = self.cast.production().map(|row| row.version);
+        let challenger = report
+            .versions
+            .iter()
+            .find(|ranked| ranked.rank.is_some())
+            .map(|ranked| ranked.version)
+            .filter(|best| Some(*best) != production);
+        report.best = challenger;
+        if let Some(best) = challenger {
+            self.judge_best(app, line, best, pbo(&answered), &mut report)?;
+        }
+        if let Some(production) = production {
+            report.degradation = self.degradation(production, &answered);
+        }
+        report.recommendation = recommendation(&report, line);
+        let history = report
+            .versions
+            .first()
+            .and_then(|first| self.cast.actor(first.version).ok())
+            .and_then(|actor| actor.files.get(artifact::HISTORY).map(<[u8]>::to_vec));
+        Ok(Ranking { report, trials, answered, history })
+    }
+
+    fn judge_best(
+        &mut self,
+        app: &App,
+        line: &LineConfig,
+        best: Version,
+        pbo: Option<f64>,
+        report: &mut MonthlyReport,
+    ) -> anyhow::Result<()> {
+        let row = self.cast.row(best).cloned().ok_or_else(|| Fault::integrity("no row"))?;
+        let since = row.seen_until.unwrap_or(self.from).max(self.from);
+        let (verdict, _) = judge::judge_since(
+            app,
+            line,
+            &mut self.cast,
+            &self.bench,
+            &self.material,
+            &row,
+            since,
+            pbo,
+        )?;
+        report.gate = Gate::from(verdict);
+        Ok(())
+    }
+
+    /// Puts the versions in order: those that may be the best first, inside and outside of the set by score.
+    fn order(&self, line: &LineConfig, answered: &mut Vec<Answered>) -> Vec<Placed> {
+        let days: Vec<BTreeMap<NaiveDate, f64>> =
+            answered.iter().map(|one| daily_losses(&one.predictions)).collect();
+        let all: BTreeSet<NaiveDate> = days.iter().flat_map(|map| map.keys().copied()).collect();
+        let losses: Vec<Vec<Option<f64>>> =
+            days.iter().map(|map| all.iter().map(|day| map.get(day).copied()).collect()).collect();
+        let set = rank::model_confidence_set(&losses, MIN_DAYS, LEVEL, 0);
+        let mut placed: Vec<Placed> = answered
+            .iter()
+            .enumerate()
+            .map(|(index, one)| {
+                let score = rank::score(&terms(&one.trades), &line.ranking);
+                let member = set.member(index);
+                Placed {
+                    index,
+                    rank: None,
+                    in_set: member.map(|(in_set, _)| in_set),
+                    p: member.map(|(_, p)| p),
+                    score,
+                    why: member.is_none().then(|| {
+                        format!("unseen days: {}, where {MIN_DAYS} are needed", days[index].len())
+                    }),
+                }
+            })
+            .collect();
+        placed.sort_by(|a, b| {
+            b.in_set
+                .cmp(&a.in_set)
+                .then(b.score.total.total_cmp(&a.score.total))
+                .then(b.p.unwrap_or_default().total_cmp(&a.p.unwrap_or_default()))
+                .then(answered[b.index].version.cmp(&answered[a.index].version))
+        });
+        let mut next = 0;
+        for one in &mut placed {
+            if one.in_set.is_some() {
+                next += 1;
+                one.rank = Some(next);
+            }
+        }
+        let mut taken: Vec<Option<Answered>> = answered.drain(..).map(Some).collect();
+        answered.extend(placed.iter().filter_map(|one| taken[one.index].take()));
+        placed
+    }
+
+    /// The class shares known when the month began, as answers to its samples.
+    fn prior(&self, line: &LineConfig, asked: &[Sample]) -> anyhow::Result<Predictions<Unseen>> {
+        let n_classes = line.label.n_classes();
+        let learned = judge::settled_before(&self.samples, self.from.timestamp_micros());
+        let yardsticks =
+            Yardsticks::of(&self.material, &learned, asked, n_classes).ok_or_else(|| {
+                Fault::input(format!("no label was settled before {}", self.from))
+                    .hint("import older candles; the class prior has to be learned from something")
+            })?;
+        let answers = replay::predictions(asked, yardsticks.prior, n_classes);
+        Ok(answers.map_err(Fault::integrity)?.after(SeenUntil::new(self.from)))
+    }
+
+    /// What production saved against the class prior on the days of the month, against its test days.
+    fn degradation(&self, production: Version, answered: &[Answered]) -> Option<Degradation> {
+        let row = self.cast.row(production)?;
+        let stored = row.metrics.get(TEST_DAYS)?.clone();
+        let then: Vec<DayDifference> = serde_json::from_value(stored).ok()?;
+        let now = &answered.iter().find(|one| one.version == production)?.saved;
+        // As losses, relative to the prior's: a market that became harder for everybody is no degradation.
+        let losses =
+            |days: &[DayDifference]| -> Vec<f64> { days.iter().map(|day| -day.log_loss).collect() };
+        rank::degraded(&losses(&then), &losses(now))
+    }
+}
+
+/// Where a version stands.
+struct Placed {
+    /// Among the versions as they came.
+    index: usize,
+    rank: Option<usize>,
+    in_set: Option<bool>,
+    p: Option<f64>,
+    score: Score,
+    why: Option<String>,
+}
+
+fn terms(trades: &Backtest) -> Terms {
+    let figures = &trades.figures;
+    Terms {
+        win_rate: figures.win_rate,
+        sharpe: figures.sharpe,
+        avg_pnl: figures.avg_pnl,
+        max_drawdown: figures.max_drawdown,
+    }
+}
+
+/// Mean log-loss of each trading day, nats.
+fn daily_losses(predictions: &Predictions<Unseen>) -> BTreeMap<NaiveDate, f64> {
+    let mut sums: BTreeMap<NaiveDate, (f64, f64)> = BTreeMap::new();
+    for (sample, day) in days_of_samples(predictions).into_iter().enumerate() {
+        let (sum, n) = sums.entry(day).or_default();
+        *sum += predictions.loss(sample);
+        *n += 1.0;
+    }
+    sums.into_iter().map(|(day, (sum, n))| (day, sum / n)).collect()
+}
+
+fn days_of_samples(predictions: &Predictions<Unseen>) -> Vec<NaiveDate> {
+    calendar::trading_days(predictions.decided_at_us())
+}
+
+fn days_of(predictions: &Predictions<Unseen>) -> BTreeSet<NaiveDate> {
+    days_of_samples(predictions).into_iter().collect()
+}
+
+fn span(predictions: &Predictions<Unseen>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let at = predictions.decided_at_us();
+    Some((instant(*at.first()?), instant(*at.last()?)))
+}
+
+/// Probability of backtest overfitting over the days that ten or more versions that trade have in common; `None` with
+/// fewer.
+fn pbo(answered: &[Answered]) -> Option<f64> {
+    // Those that never trade tie with each other, and a choice among them overfits nothing.
+    let answered: Vec<&Answered> =
+        answered.iter().filter(|one| one.trades.figures.n_trades > 0).collect();
+    if answered.len() < 10 {
+        return None;
+    }
+    let mut days: Option<BTreeSet<NaiveDate>> = None;
+    for one in &answered {
+        let own: BTreeSet<NaiveDate> = one.trades.days.iter().copied().collect();
+        days = Some(match days {
+            Some(days) => days.intersection(&own).copied().collect(),
+            None => own,
+        });
+    }
+    let days = days?;
+    let mut returns = Vec::with_capacity(days.len() * answered.len());
+    for day in &days {
+        for one in &answered {
+            let place = one.trades.days.binary_search(day).ok()?;
+            returns.push(one.trades.daily_returns[place]);
+        }
+    }
+    stats::overfitting(&returns, answered.len(), PBO_BLOCKS).map(|found| found.pbo)
+}
+
+fn recommendation(report: &MonthlyReport, line: &LineConfig) -> String {
+    if report.promoted {
+        let best = report.best.map(|best| best.to_string()).unwrap_or_default();
+        return format!("nothing to do: {best} passed the gate and is production now");
+    }
+    if report.degradation.as_ref().is_some_and(|found| found.is_degraded) {
+        return format!(
+            "retrain: production is worse than at its promotion by more than chance; run aifx train-weekly --force, or look at the {} days it learns from",
+            line.weekly.days
+        );
+    }
+    match (report.best, report.gate.verdict()) {
+        (Some(best), Some(verdict)) if !verdict.passed => {
+            let rules: Vec<String> = verdict.refusals().map(crate::gate::Rule::title).collect();
+            format!(
+                "keep production: {best} ranks first, and the gate refused it by {}",
+                rules.join(", ")
+            )
+        }
+        (Some(best), _) => format!("{best} ranks first and was left in staging"),
+        (None, _) => "keep production: no other version ranks above it".into(),
+    }
+}
+
+fn write(
+    app: &App,
+    name: &LineName,
+    line: &LineConfig,
+    report: &MonthlyReport,
+    ranking: &Ranking,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = app.home.join("reports").join("monthly");
+    let stem = format!("{}-{name}", app.as_of.format("%Y-%m"));
+    let first = report.versions.iter().find(|ranked| ranked.rank == Some(1));
+    let page = report::MonthlyPage {
+        line: name.to_string(),
+        as_of: report.as_of,
+        from: report.from,
+        recommendation: report.recommendation.clone(),
+        promoted: report.promoted,
+        rows: report.versions.iter().map(row_of).collect(),
+        first: first.and_then(|ranked| {
+            Some(report::MonthlyFirst {
+                version: ranked.version.to_string(),
+                figures: ranked.figures.clone()?,
+                classes: line.label.class_names().iter().map(ToString::to_string).collect(),
+                history: epochs(ranking.history.as_deref().unwrap_or_default()),
+            })
+        }),
+        trading: ranking
+            .answered
+            .iter()
+            .take(3)
+            .map(|one| report::Trading {
+                name: one.version.to_string(),
+                backtest: one.trades.clone(),
+            })
+            .collect(),
+        costs: weekly::costs(&line.costs),
+        verdict: report.gate.verdict().cloned(),
+        judged: report.best.map(|version| version.to_string()),
+        degradation: report.degradation,
+        retired: report.retired.iter().map(ToString::to_string).collect(),
+    };
+    let mut files = Vec::new();
+    for (extension, text) in
+        [("md", report::monthly_markdown(&page)), ("html", report::monthly_page(&page))]
+    {
+        let path = folder.join(format!("{stem}.{extension}"));
+        artifact::write_whole(&path, text.as_bytes())?;
+        files.push(path);
+    }
+    Ok(files)
+}
+
+fn row_of(ranked: &Ranked) -> report::MonthlyRow {
+    report::MonthlyRow {
+        version: ranked.version.to_string(),
+        status: ranked.status.name(),
+        rank: ranked.rank,
+        in_set: ranked.in_confidence_set,
+        p: ranked.p,
+        n: ranked.n,
+        n_days: ranked.n_days,
+        n_days_seen: ranked.n_days_seen,
+        figures: ranked.figures.clone(),
+        saved: ranked.saved,
+        trades: ranked.trades.clone(),
+        score: ranked.score,
+        why: ranked.why.clone(),
+    }
+}
+
+/// Epochs from `history.csv`; rows that are none are left out.
+fn epochs(bytes: &[u8]) -> Vec<report::Epoch> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let parse = |row: csv::StringRecord| {
+        Some(report::Epoch {
+            epoch: row.get(0)?.parse().ok()?,
+            train_loss: row.get(1)?.parse().ok()?,
+            validation_loss: row.get(3)?.parse().ok()?,
+        })
+    };
+    reader.records().filter_map(|row| parse(row.ok()?)).collect()
+}
