@@ -1,3 +1,5 @@
+//! The confidence set against its golden values, the score's terms, and when a decline counts.
+
 use super::{confidence_set::p_values, *};
 
 /// The generator of FORMULAS.
