@@ -33,9 +33,11 @@ def main():
         aifx("simulate", "--pairs", ",".join(PAIRS), "--timeframe", "1min", "--candles", str(each),
              "--edge", "0", "--end", "2025-10-19T00:00:00Z")
         url = json.loads(aifx("db", "status", "--json"))["url"]
-        host = url.split("@")[1].rsplit("/", 1)[0]
+        host = url.split("host=")[1]
         dsn = f"host={host} user=aifx dbname=aifx"
         export(home, aifx, dsn)
+        memory(home)
+        numeric(home, aifx, dsn)
         imports(home, aifx, dsn)
     finally:
         subprocess.run([str(AIFX), "--home", home, "--quiet", "db", "stop"], stdout=subprocess.DEVNULL, env=environment)
@@ -52,7 +54,20 @@ def look(path):
     return rows, round(total, 3)
 
 
-def export(home, aifx, dsn):
+def numeric(home, aifx, dsn):
+    """The same where the prices are NUMERIC, as in an AIFX database."""
+    import psycopg2
+
+    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE market_data " + ", ".join(
+            f"ALTER COLUMN {name} TYPE numeric(18,6)" for name in ("open", "high", "low", "close", "volume")))
+    export(home, aifx, dsn, "export_csv_numeric")
+    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE market_data " + ", ".join(
+            f"ALTER COLUMN {name} TYPE float8" for name in ("open", "high", "low", "close", "volume")))
+
+
+def export(home, aifx, dsn, bench="export_csv"):
     ours = pathlib.Path(home) / "ours"
     theirs = pathlib.Path(home) / "theirs.csv"
 
@@ -93,15 +108,19 @@ def export(home, aifx, dsn):
             run_ours()
             peer()
         except ImportError as error:
-            unavailable("export_csv", name, error)
+            unavailable(bench, name, error)
             continue
         same = look(ours / "candles.csv") == look(theirs)
         if not same:
             raise SystemExit(f"error: the exports differ: {look(ours / 'candles.csv')} and {look(theirs)}")
         left, right = alternate(run_ours, peer)
-        emit("export_csv", "rows/s", left, right, name, must, stretch, threads=1,
+        emit(bench, "rows/s", left, right, name, must, stretch, threads=1,
              checked=f"{ROWS} rows, same sum of closes")
     shutil.rmtree(ours, ignore_errors=True)
+
+
+def memory(home):
+    ours = pathlib.Path(home) / "ours"
     environment = {"HOME": home, "PATH": "/usr/bin:/bin"}
     command = [AIFX, "--home", home, "--quiet", "export", "--output", ours, "--format"]
     for kind in ("csv", "parquet"):
@@ -147,6 +166,19 @@ def imports(home, aifx, dsn):
                            " volume = EXCLUDED.volume")
         return rows / (time.perf_counter() - start)
 
+    def run_execute_values():
+        from psycopg2.extras import execute_values
+
+        empty()
+        start = time.perf_counter()
+        with psycopg2.connect(dsn) as connection, connection.cursor() as cursor, open(plain) as file:
+            candles = (("EUR/USD", "1min", row[0], *map(float, row[1:])) for row in csv.reader(file))
+            execute_values(cursor, "INSERT INTO market_data (pair, timeframe, timestamp, open, high, low, close, volume)"
+                           " VALUES %s ON CONFLICT (pair, timeframe, timestamp) DO UPDATE SET open = EXCLUDED.open,"
+                           " high = EXCLUDED.high, low = EXCLUDED.low, close = EXCLUDED.close, volume = EXCLUDED.volume",
+                           candles, page_size=1000)
+        return rows / (time.perf_counter() - start)
+
     def count():
         with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT count(*), round(sum(close)::numeric, 3) FROM market_data")
@@ -154,11 +186,12 @@ def imports(home, aifx, dsn):
 
     run_ours()
     ours = count()
-    run_copy_upsert()
-    if ours != count():
-        raise SystemExit(f"error: the imports differ: {ours} and {count()}")
-    left, right = alternate(run_ours, run_copy_upsert)
-    emit("import_csv", "rows/s", left, right, "COPY + upsert", 0.8, None, threads=1, checked=f"{rows} rows, same sum of closes")
+    for name, peer, must in [("COPY + upsert", run_copy_upsert, 0.8), ("execute_values upsert", run_execute_values, 3.0)]:
+        peer()
+        if ours != count():
+            raise SystemExit(f"error: the imports differ: {ours} and {count()}")
+        left, right = alternate(run_ours, peer)
+        emit("import_csv", "rows/s", left, right, name, must, None, threads=1, checked=f"{rows} rows, same sum of closes")
     note("import: both sides end with their transaction committed")
 
 

@@ -44,7 +44,7 @@ class Home:
         self("simulate", "--pairs", ",".join(PAIRS), "--timeframe", "1min", "--candles", str(rows // len(PAIRS)),
              "--edge", "0", "--end", "2025-10-19T00:00:00Z")  # fmt: skip
         url = json.loads(self("db", "status", "--json"))["url"]
-        self.dsn = f"host={url.split('@')[1].rsplit('/', 1)[0]} user=aifx dbname=aifx"
+        self.dsn = f"host={url.split('host=')[1]} user=aifx dbname=aifx"
 
     def command(self, *arguments):
         return [str(AIFX), "--home", str(self.path), "--quiet", *map(str, arguments)]

@@ -115,7 +115,9 @@ fn refuse_configured(app: &App, action: &str) -> anyhow::Result<()> {
 
 fn status(app: &App) -> anyhow::Result<ServerStatus> {
     let Some(source) = app.configured_database()? else { return Ok(app.private_server().status()) };
-    let version = crate::db::Db::connect(&source, "db").and_then(|mut db| db.server_version()).ok();
+    let version = crate::db::Db::connect(&source, "db", std::time::Duration::ZERO)
+        .and_then(|mut db| db.server_version())
+        .ok();
     Ok(ServerStatus {
         running: version.is_some(),
         url: source.shown().to_owned(),

@@ -23,12 +23,21 @@ pub fn run(no_color: bool) -> ExitCode {
         Err(error) => return ExitCode::from(refuse(&error, &args).code()),
     };
     start_logging(&cli);
+    keep_from_others();
     ignore_file_size_signal();
     let mut ui = cli.globals.ui(no_color);
     let setup = Setup { globals: &cli.globals };
     let result = cli.command.run(setup, &mut ui);
     let exit = result.unwrap_or_else(|error| ui.fail(&error));
     ExitCode::from(exit.code())
+}
+
+/// Files are made for their owner and group, whatever umask the caller (cron's is often 022) has.
+fn keep_from_others() {
+    use rustix::{fs::Mode, process::umask};
+    let others = Mode::from_raw_mode(0o027);
+    let before = umask(others);
+    umask(before | others);
 }
 
 /// A full disk quota must be an error (exit 9), not a signal that kills the process in mid-write.

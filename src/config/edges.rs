@@ -1,12 +1,17 @@
 //! Where the edges are for this run: the database, the models, the cores.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
 
 use super::App;
 use crate::{
     db::{Db, PrivateServer, Source},
     fault::Fault,
 };
+
+/// Commands that say how things are: a dead database is their answer, and someone waits for it.
+const AT_ONCE: [&str; 2] = ["doctor", "status"];
 
 impl App {
     /// The folder of all lines.
@@ -32,41 +37,26 @@ impl App {
     /// # Errors
     /// Exit 3 when the setting cannot be understood.
     pub fn configured_database(&self) -> Result<Option<Source>, Fault> {
-        let url = ["AIFX_DATABASE_URL", "DATABASE_URL"]
+        let text = ["AIFX_DATABASE_URL", "DATABASE_URL"]
             .into_iter()
             .find_map(|name| self.database_setting(name));
-        match url.or_else(|| self.libpq_variables()) {
-            Some(text) => {
-                let source = Source::parse(&text)?;
-                let passfile =
-                    self.environment.get("PGPASSFILE").map(PathBuf::from).or_else(|| {
-                        self.environment.get("HOME").map(|home| PathBuf::from(home).join(".pgpass"))
-                    });
-                Ok(Some(match passfile {
-                    Some(path) => source.with_passfile(&path),
-                    None => source,
-                }))
-            }
-            None => Ok(None),
+        let variables = |name: &str| self.environment.get(name).map(str::to_owned);
+        // As for psql, each of them names a place; the rest only says how to go there.
+        let names_place = ["PGHOST", "PGHOSTADDR", "PGDATABASE", "PGSERVICE"]
+            .iter()
+            .any(|name| self.environment.get(name).is_some());
+        if text.is_none() && !names_place {
+            return Ok(None);
         }
+        Source::find(text.as_deref(), &variables).map(Some)
     }
 
-    /// libpq's own variables as `key=value` text, when they name a place.
-    fn libpq_variables(&self) -> Option<String> {
-        let pairs = [
-            ("PGHOST", "host"),
-            ("PGPORT", "port"),
-            ("PGUSER", "user"),
-            ("PGPASSWORD", "password"),
-            ("PGDATABASE", "dbname"),
-            ("PGSSLMODE", "sslmode"),
-        ];
-        self.environment.get("PGHOST").or_else(|| self.environment.get("PGDATABASE"))?;
-        let quoted = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
-        let set = pairs.iter().filter_map(|(name, key)| {
-            self.environment.get(name).map(|value| format!("{key}='{}'", quoted(value)))
-        });
-        Some(set.collect::<Vec<_>>().join(" "))
+    /// How long an unreachable database is tried again for `command`.
+    fn patience(&self, command: &str) -> Duration {
+        if AT_ONCE.contains(&command) {
+            return Duration::ZERO;
+        }
+        Duration::from_secs(self.config.database.wait)
     }
 
     /// A connection for `command`, with the schema checked. The private server is started when it does not run.
@@ -84,8 +74,10 @@ impl App {
     /// # Errors
     /// As [`App::db`].
     pub fn db_as_it_is(&self, command: &str) -> anyhow::Result<Db> {
-        if let Some(source) = self.configured_database()? {
-            return Db::connect(&source, command);
+        let configured =
+            self.configured_database().context("cannot tell which database is meant")?;
+        if let Some(source) = configured {
+            return Db::connect(&source, command, self.patience(command));
         }
         let server = self.private_server();
         if !server.exists() {
@@ -95,12 +87,12 @@ impl App {
             .hint("run: aifx init (or set DATABASE_URL)")
             .into());
         }
-        match Db::connect(&server.source(), command) {
+        match Db::connect(&server.source(), command, Duration::ZERO) {
             Ok(db) => Ok(db),
             // After a reboot the first command of cron brings it back.
             Err(_) => {
                 server.start()?;
-                Db::connect(&server.source(), command)
+                Db::connect(&server.source(), command, self.patience(command))
             }
         }
     }

@@ -10,9 +10,10 @@ use super::{check, yaml::shortened};
 use crate::fault::Fault;
 
 /// Variables that aifx reads by their full name; besides them all that begin with one of [`PREFIXES`].
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "AIFX_HOME",
     "AIFX_DATABASE_URL",
+    "AIFX_DATABASE_WAIT",
     "AIFX_SEED",
     "AIFX_THREADS",
     "DATABASE_URL",

@@ -135,6 +135,10 @@ impl App {
             origins,
         };
         app.apply_environment()?;
+        // A setting that cannot be understood is the error of the command that needs it.
+        if let Ok(Some(source)) = app.configured_database() {
+            app.warnings.extend_from_slice(source.warnings());
+        }
         Ok(app)
     }
 
@@ -147,6 +151,11 @@ impl App {
         if let Some(threads) = self.number("AIFX_THREADS", 1024)? {
             self.config.threads = usize::try_from(threads).unwrap_or_default();
             self.origins.insert("threads".into(), Origin::Environment("AIFX_THREADS".into()));
+        }
+        if let Some(seconds) = self.number("AIFX_DATABASE_WAIT", 3600)? {
+            self.config.database.wait = seconds;
+            let from = Origin::Environment("AIFX_DATABASE_WAIT".into());
+            self.origins.insert("database.wait".into(), from);
         }
         for name in ["DATABASE_URL", "AIFX_DATABASE_URL"] {
             if self.environment.get(name).is_some() {

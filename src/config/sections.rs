@@ -32,11 +32,19 @@ pub struct Config {
 }
 
 /// Where the database is, as far as that is no secret. The environment (`DATABASE_URL`, `PG*`) comes first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// URI or `key=value` text without a password; none: the environment, else a private server under `data/pg`.
     pub url: Option<String>,
+    /// Seconds that an unreachable database is tried again before the command gives up.
+    pub wait: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Database { url: None, wait: 20 }
+    }
 }
 
 /// One line: what it trades and how its models are made.

@@ -15,12 +15,48 @@ pub(in crate::db) trait Failed<T> {
 
 impl<T> Failed<T> for Result<T, postgres::Error> {
     fn failed(self, doing: &str) -> anyhow::Result<T> {
-        self.map_err(|error| anyhow::Error::from(fault(&error)).context(doing.to_owned()))
+        self.map_err(|error| failed(&error, doing))
     }
+}
+
+/// The error of what was `doing`.
+pub(in crate::db) fn failed(error: &postgres::Error, doing: &str) -> anyhow::Error {
+    anyhow::Error::from(fault(error)).context(doing.to_owned())
+}
+
+/// Whether another try may help: the server went away, starts, stops or is full.
+pub(in crate::db) fn is_transient(error: &postgres::Error) -> bool {
+    fault(error).exit() == Exit::Database
+}
+
+/// Whether the encryption failed: a certificate that does not verify, or a server without TLS.
+pub(in crate::db) fn is_about_tls(error: &postgres::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let is_rustls =
+            cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>());
+        // The client library has no type for it.
+        if is_rustls || cause.to_string() == "server does not support TLS" {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 fn fault(error: &postgres::Error) -> Fault {
     let Some(code) = error.code() else {
+        if is_about_tls(error) {
+            return Fault::config(sources(error))
+                .hint("sslmode and sslrootcert say what is verified; see the section on connections in README.md");
+        }
+        // A missing password, or a way of logging in that the client library does not know.
+        let text = error.to_string();
+        if ["invalid configuration", "authentication error"].iter().any(|p| text.starts_with(p)) {
+            return Fault::config(sources(error))
+                .hint("a password stands in DATABASE_URL, PGPASSWORD or the passfile");
+        }
         // No SQLSTATE: the server went away, or never answered.
         return Fault::database(sources(error)).hint("run it again when the database is back");
     };

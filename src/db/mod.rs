@@ -9,6 +9,7 @@ pub mod health;
 pub mod market_data;
 mod migrate;
 pub mod model_versions;
+mod parameters;
 mod private;
 pub mod promotions;
 mod tls;
@@ -18,6 +19,7 @@ pub mod trials;
 pub use connect::Source;
 use failed::Failed;
 pub use migrate::SchemaStatus;
+pub use parameters::Variables;
 pub use private::{PrivateServer, ServerStatus};
 
 /// A connection.

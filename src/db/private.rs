@@ -13,6 +13,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -84,7 +85,7 @@ impl PrivateServer {
 
     /// How it is.
     pub fn status(&self) -> ServerStatus {
-        let version = Db::connect(&self.source_of("postgres"), "db")
+        let version = Db::connect(&self.source_of("postgres"), "db", Duration::ZERO)
             .and_then(|mut db| db.server_version())
             .ok();
         ServerStatus {
@@ -102,7 +103,7 @@ impl PrivateServer {
     pub fn start(&self) -> anyhow::Result<()> {
         let doing =
             || format!("cannot start the private PostgreSQL under {}", self.folder.display());
-        fs::create_dir_all(&self.folder).map_err(Fault::resource).with_context(doing)?;
+        make_passable(&self.folder).with_context(doing)?;
         let lock =
             File::create(self.folder.join("lock")).map_err(Fault::resource).with_context(doing)?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)
@@ -187,7 +188,7 @@ impl PrivateServer {
         let parent = match owner {
             Some(owner) if !can_enter(owner, &self.folder) => {
                 let parent = Path::new(ELSEWHERE).join(&self.id);
-                fs::create_dir_all(&parent).map_err(|error| at(&parent, error))?;
+                make_passable(&parent)?;
                 if !self.cluster().is_symlink() {
                     symlink(parent.join("cluster"), self.cluster())
                         .map_err(|e| at(&self.cluster(), e))?;
@@ -243,7 +244,7 @@ impl PrivateServer {
 
     fn create_database(&self) -> anyhow::Result<()> {
         let doing = "cannot make the database aifx";
-        let mut db = Db::connect(&self.source_of("postgres"), "db")?;
+        let mut db = Db::connect(&self.source_of("postgres"), "db", Duration::ZERO)?;
         let there = db
             .client
             .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&DATABASE])
@@ -344,6 +345,22 @@ fn can_enter(owner: Owner, folder: &Path) -> bool {
     let Some(parent) = folder.parent() else { return true };
     check.arg("-x").arg(parent).gid(owner.gid).uid(owner.uid).current_dir("/");
     check.status().is_ok_and(|status| status.success())
+}
+
+/// Makes a folder, and those above it that are missing, so that the server's user can pass through.
+fn make_passable(folder: &Path) -> anyhow::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
+    for path in missing.into_iter().rev() {
+        let made = fs::create_dir(path)
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)));
+        match made {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(at(path, error).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn chown(path: &Path, owner: Owner) -> anyhow::Result<()> {

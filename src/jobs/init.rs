@@ -2,7 +2,7 @@
 //!
 //! What stands is kept: run again, it changes nothing.
 
-use std::{os::unix::fs::DirBuilderExt, path::Path};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
 
 use serde::Serialize;
 
@@ -11,7 +11,9 @@ use crate::{artifact, fault::Fault};
 /// What `aifx.yaml` says when nobody has said anything else; every value is the default.
 pub const EXAMPLE: &str = include_str!("init/aifx.yaml");
 const ENV_EXAMPLE: &str = include_str!("init/env.example");
-const FOLDERS: [&str; 4] = ["data", "models", "reports", "logs"];
+/// The user of the private PostgreSQL has to pass through `data`.
+const FOLDERS: [(&str, u32); 4] =
+    [("data", 0o755), ("models", 0o750), ("reports", 0o750), ("logs", 0o750)];
 
 /// What was made and what stood already.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -45,17 +47,20 @@ pub fn files(home: &Path, dry_run: bool) -> anyhow::Result<InitReport> {
         }
         report.created.push(name.to_owned());
     }
-    for name in FOLDERS {
+    for (name, mode) in FOLDERS {
         let path = home.join(name);
         if path.is_dir() {
             report.kept.push(format!("{name}/"));
             continue;
         }
         if !dry_run {
-            std::fs::DirBuilder::new().mode(0o755).create(&path).map_err(|error| {
-                anyhow::Error::from(Fault::resource(error))
-                    .context(format!("cannot make {}", path.display()))
-            })?;
+            // The process's umask would take from the mode.
+            std::fs::create_dir(&path)
+                .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(mode)))
+                .map_err(|error| {
+                    anyhow::Error::from(Fault::resource(error))
+                        .context(format!("cannot make {}", path.display()))
+                })?;
         }
         report.created.push(format!("{name}/"));
     }

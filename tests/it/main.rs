@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod connections;
 mod cron;
 mod faults;
 mod house;

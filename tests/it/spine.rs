@@ -323,7 +323,7 @@ fn a_database_that_is_away_or_refuses_is_named_without_its_password() {
     home.write("aifx.yaml", CONFIG);
     home.set("DATABASE_URL", "postgresql://me:s3cr3t@127.0.0.1:1/fx");
     let run = home.run(&["status"]);
-    run.refuses(5, &["cannot connect to postgresql://me@127.0.0.1/fx", "refused"]);
+    run.refuses(5, &["cannot connect to postgresql://me@127.0.0.1:1/fx", "refused"]);
     assert!(!run.stderr.contains("s3cr3t"));
     home.set("DATABASE_URL", "postgresql://[");
     home.run(&["status"]).refuses(3, &["DATABASE_URL cannot be understood"]);

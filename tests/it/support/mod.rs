@@ -9,7 +9,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-pub(crate) use postgres_server::TestDatabase;
+pub(crate) use postgres_server::{Server, TestDatabase};
 use tempfile::TempDir;
 pub(crate) use tiny_model::tiny_model;
 

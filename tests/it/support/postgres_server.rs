@@ -76,18 +76,69 @@ impl Drop for TestDatabase {
 pub(crate) struct Server {
     dir: TempDir,
     bin: PathBuf,
+    /// Besides the defaults, such as `port=5433`.
+    settings: Vec<String>,
 }
 
 impl Server {
     /// initdb and start, as `postgres` when the tests run as root (initdb refuses root).
     pub(crate) fn start() -> Server {
+        let server = Server::make(Vec::new());
+        server.start_again();
+        server
+    }
+
+    /// The same on a TCP port of 127.0.0.1 (and no socket that anyone would look for), with TLS by the PEM texts
+    /// `certificate`, `key` and `authority`, and with these lines as its `pg_hba.conf`.
+    pub(crate) fn start_with_tls(
+        port: u16,
+        [certificate, key, authority]: [&str; 3],
+        hba: &str,
+    ) -> Server {
+        let settings =
+            ["listen_addresses=127.0.0.1".into(), format!("port={port}"), "ssl=on".into()];
+        let mut server = Server::make(settings.into());
+        for (name, text) in
+            [("server.crt", certificate), ("server.key", key), ("ca.crt", authority)]
+        {
+            server.replace(name, text);
+        }
+        server.settings.push("ssl_ca_file=ca.crt".into());
+        server.replace("pg_hba.conf", hba);
+        server.start_again();
+        server
+    }
+
+    /// Replaces a file of the cluster.
+    #[allow(clippy::disallowed_methods, reason = "a test arranges its server")]
+    pub(crate) fn replace(&self, name: &str, text: &str) {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let path = Path::new(&self.data()).join(name);
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changed");
+        let owner = fs::metadata(self.data()).expect("a cluster");
+        chown(&path, Some(owner.uid()), Some(owner.gid())).expect("changed");
+    }
+
+    /// Changes a setting; it holds from the next start on.
+    pub(crate) fn change_setting(&mut self, from: &str, to: &str) {
+        let setting = self.settings.iter_mut().find(|setting| *setting == from);
+        *setting.expect("a setting of this server") = to.to_owned();
+    }
+
+    /// The folder of its socket.
+    pub(crate) fn socket_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn make(settings: Vec<String>) -> Server {
         let dir = tempfile::Builder::new().prefix("aifx-pg-").tempdir_in("/tmp").expect("a folder");
         let bin = newest_postgres().expect("PostgreSQL 15 or later (scripts/setup.sh installs it)");
         if is_root() {
             let status = Command::new("chown").arg("postgres").arg(dir.path()).status();
             assert!(status.expect("chown runs").success());
         }
-        let server = Server { dir, bin };
+        let server = Server { dir, bin, settings };
         server.pg(&[
             "initdb",
             "-D",
@@ -101,16 +152,18 @@ impl Server {
             "UTF8",
             "--locale=C",
         ]);
-        server.start_again();
         server
     }
 
     /// `pg_ctl start`, for after a stop.
     pub(crate) fn start_again(&self) {
-        let options = format!(
+        let mut options = format!(
             "-c listen_addresses='' -c unix_socket_directories={} -c fsync=off",
             self.dir.path().display()
         );
+        for setting in &self.settings {
+            options.push_str(&format!(" -c {setting}"));
+        }
         let log = self.dir.path().join("log").display().to_string();
         self.pg(&["pg_ctl", "-D", &self.data(), "-l", &log, "-w", "-o", &options, "start"]);
     }
