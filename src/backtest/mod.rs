@@ -14,6 +14,7 @@ use crate::{
         calendar::{DayClock, date_of},
     },
     outcome::{Bars, Costs, ExitReason, Levels, Side, trade_return},
+    stats::ReturnMoments,
 };
 
 /// Signals of one series.
@@ -250,28 +251,9 @@ const TRADING_DAYS_A_YEAR: f64 = 252.0;
 /// deviation; √((1 - γ₃·SR + (γ₄ - 1)/4·SR²)/(n - 1)) of the daily ratio with raw kurtosis (Bailey and López de Prado
 /// 2012). `None` under [`MIN_SHARPE_DAYS`] or when all days are alike.
 pub fn sharpe(daily_returns: &[f64]) -> Option<(f64, f64)> {
-    let first = *daily_returns.first()?;
-    // All alike is asked of the values: their mean may be off by a rounding, and the deviation then not zero.
-    let alike = daily_returns.iter().all(|value| value.total_cmp(&first).is_eq());
-    if daily_returns.len() < MIN_SHARPE_DAYS || alike {
-        return None;
-    }
-    let n = daily_returns.len() as f64;
-    let mean = daily_returns.iter().sum::<f64>() / n;
-    let [mut m2, mut m3, mut m4] = [0.0; 3];
-    for value in daily_returns {
-        let off = value - mean;
-        let square = off * off;
-        m2 += square;
-        m3 += square * off;
-        m4 += square * square;
-    }
-    let ratio = mean / (m2 / (n - 1.0)).sqrt();
-    let skewness = (m3 / n) / (m2 / n).powf(1.5);
-    let kurtosis = (m4 / n) / (m2 / n).powi(2);
-    let variance = (1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio * ratio) / (n - 1.0);
+    let moments = ReturnMoments::of(daily_returns).filter(|m| m.n >= MIN_SHARPE_DAYS)?;
     let year = TRADING_DAYS_A_YEAR.sqrt();
-    Some((ratio * year, variance.max(0.0).sqrt() * year))
+    Some((moments.sharpe * year, moments.standard_error()? * year))
 }
 
 /// Returns by trading day, as a dense table from the first day on: NaN where there was no candle.

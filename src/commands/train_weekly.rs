@@ -186,8 +186,8 @@ fn verdict(comparison: &Comparison) -> String {
         _ => String::new(),
     };
     format!(
-        "{word}: log-loss {:+.4} [{:+.4}, {:+.4}] over {} days{needed}",
-        -loss.mean, -loss.high, -loss.low, comparison.n_days
+        "{word}: log-loss saved {:+.4} [{:+.4}, {:+.4}] over {} days{needed}",
+        loss.mean, loss.low, loss.high, comparison.n_days
     )
 }
 

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::quantile_sorted;
+
 /// How many bins a feature's histogram has before equal edges are merged (FORMULAS 4.3).
 const N_BINS: usize = 10;
 
@@ -59,12 +61,13 @@ impl FeatureReference {
         let n = sorted.len() as f64;
         let mean = sorted.iter().sum::<f64>() / n;
         let sd = (sorted.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
-        let max = quantile(&sorted, 1.0);
+        let quantile = |q: f64| quantile_sorted(&sorted, q).unwrap_or(f64::NAN);
+        let max = quantile(1.0);
         let mut edges = Vec::new();
         let mut counts = Vec::new();
         let mut before = 0;
         for decile in 1..N_BINS {
-            let edge = quantile(&sorted, decile as f64 / N_BINS as f64);
+            let edge = quantile(decile as f64 / N_BINS as f64);
             let below = sorted.partition_point(|x| *x <= edge);
             // Ties: an edge that adds no row to its bin, or leaves none above it, is merged into its neighbour.
             if below > before && below < sorted.len() {
@@ -78,21 +81,13 @@ impl FeatureReference {
             name: name.to_owned(),
             mean,
             sd,
-            min: quantile(&sorted, 0.0),
+            min: quantile(0.0),
             max,
-            p999: quantile(&sorted, 0.999),
+            p999: quantile(0.999),
             edges,
             shares: counts.into_iter().map(|count| count as f64 / n).collect(),
         }
     }
-}
-
-/// Linear interpolation between order statistics (numpy's default). `sorted` is not empty.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = q * (sorted.len() - 1) as f64;
-    let below = place.floor() as usize;
-    let above = place.ceil() as usize;
-    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     market::{Candles, Micros, Timeframe},
     outcome::{Bars, ExitReason, Levels, Side},
+    stats::quartiles,
 };
 
 /// How a training label is made.
@@ -252,19 +253,12 @@ impl Cuts {
     /// Quartiles of the training part's forward returns, interpolated linearly between order statistics (numpy's
     /// default). NaN is left out; `None` with fewer than four values.
     pub fn fit(train_returns: &[f64]) -> Option<Cuts> {
-        let mut sorted: Vec<f64> =
+        let mut returns: Vec<f64> =
             train_returns.iter().copied().filter(|value| value.is_finite()).collect();
-        if sorted.len() < 4 {
+        if returns.len() < 4 {
             return None;
         }
-        sorted.sort_unstable_by(f64::total_cmp);
-        let quartile = |k: usize| {
-            let place = (sorted.len() - 1) * k;
-            let (below, part) = (place / 4, (place % 4) as f64 / 4.0);
-            let above = (below + 1).min(sorted.len() - 1);
-            sorted[below] + part * (sorted[above] - sorted[below])
-        };
-        Some(Cuts([quartile(1), quartile(2), quartile(3)]))
+        quartiles(&mut returns).map(Cuts)
     }
 
     /// The quartile that a return lies in; a cut itself belongs below. [`NO_CLASS`] for NaN.
