@@ -61,7 +61,12 @@ fn from_zip(archive: Vec<u8>) -> anyhow::Result<Text> {
         Fault::input(format!("the zip archive is damaged: {error}")).hint("fetch it again")
     };
     let mut archive = zip::ZipArchive::new(Cursor::new(archive)).map_err(broken)?;
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    // macOS packs a shadow of every file beside it.
+    let names: Vec<String> = archive
+        .file_names()
+        .filter(|name| !name.starts_with("__MACOSX/"))
+        .map(str::to_owned)
+        .collect();
     let ending = |ending: &str| -> Vec<&String> {
         names.iter().filter(|name| name.to_ascii_lowercase().ends_with(ending)).collect()
     };

@@ -46,11 +46,15 @@ pub(super) struct Layout {
     pub(super) ticker: Option<String>,
     /// Prices may be whole points.
     pub(super) points: bool,
+    /// The header says that times are local, and not whose.
+    pub(super) local: bool,
 }
 
 /// LEAN's FXCM files: five hours behind UTC, without daylight saving.
 pub(super) const FXCM_ZONE: SourceZone = SourceZone::Fixed(-5 * crate::market::HOUR_US);
 const HISTDATA_ZONE: SourceZone = SourceZone::Named(chrono_tz::America::New_York);
+/// Eastern European time, with daylight saving.
+const DUKASCOPY_EET: SourceZone = SourceZone::Named(chrono_tz::EET);
 
 impl Layout {
     /// What an operator should know about this file's end, clock and sides.
@@ -75,6 +79,10 @@ impl Layout {
                 ),
                 "histdata" => notes.push(
                     "times were taken for New York's, with daylight saving; --tz says another"
+                        .to_owned(),
+                ),
+                _ if self.local => notes.push(
+                    "the header says local time, and not whose: UTC was assumed, --tz says another"
                         .to_owned(),
                 ),
                 _ => {}
@@ -142,6 +150,7 @@ fn plain(format: &'static str, width: usize, stamp: Stamp, first_price: usize) -
         said: [None, None],
         ticker: None,
         points: false,
+        local: false,
     }
 }
 
@@ -218,9 +227,19 @@ fn headed(
         |column: usize| sample.get(column).is_some_and(|field| rows::instant(field).is_some());
     let stamp = match (one(&["date"]), one(&["time"])) {
         (Some(date), Some(time)) => Some(Stamp::Two(date, time)),
-        _ => one(&["timestamp", "time", "datetime", "date", "gmt time", "local time", "utc", ""])
-            .or_else(|| is_stamp(0).then_some(0))
-            .map(Stamp::One),
+        _ => one(&[
+            "timestamp",
+            "time",
+            "datetime",
+            "date",
+            "gmt time",
+            "local time",
+            "eet",
+            "utc",
+            "",
+        ])
+        .or_else(|| is_stamp(0).then_some(0))
+        .map(Stamp::One),
     };
     let sets = ["open", "high", "low", "close"].map(all);
     let missing: Vec<&str> = ["open", "high", "low", "close"]
@@ -267,6 +286,7 @@ fn headed(
         Stamp::MillisOf(_) => 0,
     };
     let raw_names: Vec<&[u8]> = fields.iter().map(|field| field.trim_ascii()).collect();
+    let stamp_name = names[stamp_column].as_str();
     let sample_stamp = sample.get(stamp_column).copied().unwrap_or_default();
     let format = match sample_stamp {
         _ if raw_names == [&b"timestamp"[..], b"open", b"high", b"low", b"close", b"volume"] => {
@@ -294,10 +314,11 @@ fn headed(
         stamp,
         prices: set(0),
         second,
-        zone: SourceZone::UTC,
+        zone: if stamp_name.starts_with("eet") { DUKASCOPY_EET } else { SourceZone::UTC },
         said: [one(&["pair", "symbol", "ticker"]), one(&["timeframe"])],
         ticker: None,
         points: one(&["tick_volume"]).is_some(),
+        local: stamp_name.starts_with("local"),
     })
 }
 

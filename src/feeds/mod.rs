@@ -156,6 +156,9 @@ fn read_file(path: &Path, options: &ReadOptions) -> anyhow::Result<FileCandles> 
             .hint("pass --pair, such as --pair EUR/USD, or name the file like EURUSD_1h.csv")
     })?;
     let mut notes = layout.notes(options.tz, raw.n_naive, file.text.ends_with('\n'));
+    if let Some(other) = named.pair.as_ref().filter(|other| **other != pair) {
+        notes.push(format!("the file's name says {other}; --pair {pair} was taken"));
+    }
     if named.ask {
         notes.push("the file's name says ask prices; aifx takes prices for bid".to_owned());
     }
@@ -331,7 +334,7 @@ fn check(
     timeframe: Timeframe,
     options: &ReadOptions,
     pair: Pair,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
 ) -> anyhow::Result<FileCandles> {
     let as_of_us = options.as_of.timestamp_micros();
     let RawRows { columns, lines, refused: unparsed, .. } = raw;
@@ -366,6 +369,7 @@ fn check(
     let at_us = &columns.open_at_us;
     let ascending = kept.windows(2).all(|pair| at_us[pair[0]] < at_us[pair[1]]);
     let mut n_duplicates = 0;
+    let mut n_conflicts = 0;
     if !ascending {
         // Stable, so that of one instant's rows the last of the file comes last, and stays.
         kept.sort_by_key(|&row| at_us[row]);
@@ -373,12 +377,20 @@ fn check(
         let mut last: Vec<usize> = Vec::with_capacity(n_before);
         for row in kept {
             match last.last_mut() {
-                Some(before) if at_us[*before] == at_us[row] => *before = row,
+                Some(before) if at_us[*before] == at_us[row] => {
+                    n_conflicts += u64::from(differs(&columns, *before, row));
+                    *before = row;
+                }
                 _ => last.push(row),
             }
         }
         kept = last;
         n_duplicates = (n_before - kept.len()) as u64;
+    }
+    if n_conflicts > 0 {
+        notes.push(format!(
+            "{n_conflicts} of the rows that repeat an instant say other values; the last one of each was taken"
+        ));
     }
     let whole = ascending && kept.len() == columns.len();
     let columns = if whole { columns } else { take(&columns, &kept) };
@@ -420,6 +432,14 @@ fn row_reason(
         return Some(format!("{} is off the grid of {timeframe}", at()));
     }
     None
+}
+
+/// Whether two rows say different values, to the bit.
+fn differs(columns: &CandleColumns, one: usize, other: usize) -> bool {
+    let CandleColumns { open, high, low, close, volume, .. } = columns;
+    [open, high, low, close, volume]
+        .iter()
+        .any(|values| values[one].to_bits() != values[other].to_bits())
 }
 
 fn take(columns: &CandleColumns, rows: &[usize]) -> CandleColumns {

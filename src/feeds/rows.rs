@@ -156,7 +156,11 @@ fn row(fields: &[&[u8]], layout: &Layout, clock: &mut LocalClock) -> Result<Row,
             if n < layout.width { ": the row is cut off" } else { "" }
         ));
     }
-    let (local_us, offset) = stamp(fields, &layout.stamp)?;
+    let (local_us, mut offset) = stamp(fields, &layout.stamp)?;
+    if layout.points && matches!(layout.stamp, Stamp::One(at) if epoch_us(fields[at]).is_some()) {
+        // MetaTrader counts the seconds of its broker's clock.
+        offset = None;
+    }
     let at_us = match offset {
         Some(offset_us) => local_us - offset_us,
         None => clock.instant(local_us).ok_or_else(|| {
@@ -265,6 +269,9 @@ fn stamp(fields: &[&[u8]], stamp: &Stamp) -> Result<(Micros, Option<Micros>), St
 
 /// A date, or a date and a time, in any order and punctuation that a vendor uses.
 pub(super) fn instant(field: &[u8]) -> Option<(Micros, Option<Micros>)> {
+    if let Some(at_us) = epoch_us(field) {
+        return Some((at_us, Some(0)));
+    }
     let (days_us, rest) = date_us(field)?;
     match rest {
         [] => Some((days_us, None)),
@@ -274,6 +281,18 @@ pub(super) fn instant(field: &[u8]) -> Option<(Micros, Option<Micros>)> {
         }
         _ => None,
     }
+}
+
+/// Seconds since 1970 in ten digits, milliseconds in thirteen: from September 2001 on.
+fn epoch_us(field: &[u8]) -> Option<Micros> {
+    let unit_us = match field.len() {
+        10 => SECOND_US,
+        13 => SECOND_US / 1000,
+        _ => return None,
+    };
+    let counts = field.iter().all(u8::is_ascii_digit) && field[0] != b'0';
+    let count: Micros = std::str::from_utf8(field).ok().filter(|_| counts)?.parse().ok()?;
+    Some(count * unit_us)
 }
 
 /// `2018-01-31`, `2018.01.31`, `2018/01/31`, `20180131`, and day first `31.01.2018`; then what follows.
@@ -364,13 +383,15 @@ mod tests {
             ("01.02.2017 22:00:00.000", "2017-02-01T22:00:00Z"),
             ("01.02.2017 22:00:00.000 GMT+0200", "2017-02-01T20:00:00Z"),
             ("2024-02-29", "2024-02-29T00:00:00Z"),
+            ("1517436000", "2018-01-31T22:00:00Z"),
+            ("1517436000250", "2018-01-31T22:00:00.250Z"),
         ] {
             let (us, offset) = instant(text.as_bytes()).expect(text);
             let expected: chrono::DateTime<chrono::Utc> = utc.parse().expect(utc);
             assert_eq!(us - offset.unwrap_or(0), expected.timestamp_micros(), "{text}");
         }
         for text in
-            ["", "2023-02-29", "2018-01-31T24:00:00Z", "1514764800", "2018-01-31x", "31/01/2018"]
+            ["", "2023-02-29", "2018-01-31T24:00:00Z", "0514764800", "2018-01-31x", "31/01/2018"]
         {
             assert_eq!(instant(text.as_bytes()), None, "{text}");
         }

@@ -250,6 +250,41 @@ fn a_bad_row_fails_the_file_or_is_left_out_and_named() {
 }
 
 #[test]
+fn clocks_that_a_header_names_and_counted_seconds_are_understood() {
+    let rows = |stamps: [&str; 3], header: &str| {
+        let rows = stamps.map(|stamp| format!("{stamp},1.1,1.2,1.0,1.15,1\n")).concat();
+        format!("{header},Open,High,Low,Close,Volume\n{rows}")
+    };
+    let hours = ["01.07.2024 10:00:00.000", "01.07.2024 11:00:00.000", "01.07.2024 12:00:00.000"];
+    let epoch = ["1719828000", "1719831600", "1719835200"];
+    let broker = rows(epoch, "time").replace("Volume", "tick_volume");
+    for (text, first, note) in [
+        (rows(hours, "EET"), "2024-07-01T07:00:00Z", None),
+        (rows(hours, "Local time"), "2024-07-01T10:00:00Z", Some("the header says local time")),
+        (rows(epoch, "timestamp"), "2024-07-01T10:00:00Z", None),
+        (broker, "2024-07-01T10:00:00Z", Some("does not say the broker's time zone")),
+    ] {
+        let file = read_text("EURUSD_1h.csv", text.as_bytes(), &options()).expect(&text);
+        assert_eq!(at(file.columns.open_at_us[0]), first, "{text}");
+        let notes = file.notes.join("\n");
+        assert!(note.map_or(notes.is_empty(), |note| notes.contains(note)), "{text}: {notes}");
+    }
+}
+
+#[test]
+fn what_a_flag_overrides_and_rows_that_disagree_are_said() {
+    let text = b"timestamp,open,high,low,close,volume\n2024-01-02T10:00:00Z,1.1,1.2,1.0,1.15,1\n\
+                 2024-01-02T11:00:00Z,1.1,1.2,1.0,1.15,1\n2024-01-02T11:00:00Z,1.1,1.2,1.0,1.15,1\n\
+                 2024-01-02T10:00:00Z,1.1,1.2,1.0,1.16,1\n";
+    let pair = "GBP/USD".parse().ok();
+    let file = read_text("EURUSD_1h.csv", text, &ReadOptions { pair, ..options() }).expect("read");
+    assert_eq!((file.n_duplicates, file.columns.close[0]), (2, 1.16));
+    let notes = file.notes.join("\n");
+    assert!(notes.contains("name says EUR/USD; --pair GBP/USD was taken"), "{notes}");
+    assert!(notes.contains("1 of the rows that repeat an instant say other values"), "{notes}");
+}
+
+#[test]
 fn a_bad_row_does_not_turn_points_into_prices() {
     let text = |bad: &str| {
         let rows: String = (0..12)
