@@ -31,6 +31,7 @@ pub mod train;
 pub mod artifact;
 pub mod db;
 pub mod feeds;
+pub mod notify;
 pub mod registry;
 pub mod report;
 

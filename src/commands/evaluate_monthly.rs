@@ -106,6 +106,11 @@ impl Report for MonthlyReport {
         for file in &self.files {
             page.field("report", file.display().to_string());
         }
+        let arrived: Vec<&str> =
+            self.sent.iter().filter(|one| one.failed.is_none()).map(|one| one.channel).collect();
+        if !arrived.is_empty() {
+            page.field("sent to", arrived.join(", "));
+        }
         if let Some(seconds) = self.seconds {
             page.field("took", format!("{seconds:.1} s"));
         }
@@ -152,5 +157,10 @@ pub(super) fn run(
         let mut watch = TerminalWatch::start(ui);
         monthly::run(&app, &request, &mut watch)?
     };
+    for delivery in &report.sent {
+        if let Some(why) = &delivery.failed {
+            ui.warn(&format!("the report did not go to {}: {why}", delivery.channel));
+        }
+    }
     ui.show(&report)
 }

@@ -3,11 +3,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use secrecy::SecretString;
 
 use super::App;
 use crate::{
     db::{Db, PrivateServer, Source},
     fault::Fault,
+    notify::{Channels, MailServer, MailTls},
 };
 
 /// Commands that say how things are: a dead database is their answer, and someone waits for it.
@@ -57,6 +59,66 @@ impl App {
             return Duration::ZERO;
         }
         Duration::from_secs(self.config.database.wait)
+    }
+
+    /// Where letters go: `DISCORD_WEBHOOK_URL`, `WEBHOOK_URL` and the `SMTP_*` variables.
+    ///
+    /// # Errors
+    /// Exit 3 when the settings of e-mail do not fit together.
+    pub fn channels(&self) -> Result<Channels, Fault> {
+        let secret = |name: &str| self.environment.get(name).map(SecretString::from);
+        Ok(Channels {
+            discord: secret("DISCORD_WEBHOOK_URL"),
+            webhook: secret("WEBHOOK_URL"),
+            mail: self.mail_server()?,
+        })
+    }
+
+    fn mail_server(&self) -> Result<Option<MailServer>, Fault> {
+        let setting = |name: &str| self.environment.get(name).map(str::to_owned);
+        let Some(host) = setting("SMTP_HOST") else { return Ok(None) };
+        let wrong =
+            |why: String| Fault::config(why).hint("see the section on letters in CRON_SETUP.md");
+        let port: Option<u16> = match setting("SMTP_PORT") {
+            Some(text) => {
+                Some(text.parse().map_err(|_| wrong(format!("SMTP_PORT {text:?} is no port")))?)
+            }
+            None => None,
+        };
+        let is_here =
+            host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        let tls = match (setting("SMTP_TLS").as_deref(), port) {
+            (Some("starttls"), _) => MailTls::Starttls,
+            (Some("tls"), _) | (None, Some(465)) => MailTls::Wrapped,
+            (Some("none"), _) => MailTls::Without,
+            (Some(other), _) => {
+                return Err(wrong(format!("SMTP_TLS {other:?} is not starttls, tls or none")));
+            }
+            (None, _) if is_here => MailTls::Without,
+            (None, _) => MailTls::Starttls,
+        };
+        let login = match (setting("SMTP_USER"), setting("SMTP_PASSWORD")) {
+            (Some(_), Some(_)) if tls == MailTls::Without && !is_here => {
+                return Err(wrong("SMTP_TLS none would send the password unencrypted".into()));
+            }
+            (Some(user), Some(password)) => Some((user, password.into())),
+            (None, None) => None,
+            _ => return Err(wrong("SMTP_USER and SMTP_PASSWORD belong together".into())),
+        };
+        let to = setting("SMTP_TO")
+            .ok_or_else(|| wrong("SMTP_HOST is set and SMTP_TO is not".into()))?;
+        Ok(Some(MailServer {
+            port: port.unwrap_or(match tls {
+                MailTls::Starttls => 587,
+                MailTls::Wrapped => 465,
+                MailTls::Without => 25,
+            }),
+            from: setting("SMTP_FROM").unwrap_or_else(|| format!("aifx@{host}")),
+            to: to.split(',').map(str::to_owned).collect(),
+            host,
+            tls,
+            login,
+        }))
     }
 
     /// A connection for `command`, with the schema checked. The private server is started when it does not run.

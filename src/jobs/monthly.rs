@@ -34,6 +34,7 @@ use crate::{
     gate::Track,
     lineage::{LineName, Period, SeenUntil, Status, Version},
     market::{calendar, instant},
+    notify::{self, Delivery, Letter, Mood},
     rank::{self, Degradation, Score, Terms},
     report, stats,
 };
@@ -120,6 +121,8 @@ pub struct MonthlyReport {
     pub retired: Vec<Version>,
     /// The report's files.
     pub files: Vec<PathBuf>,
+    /// What became of the letter about it, channel by channel.
+    pub sent: Vec<Delivery>,
     /// Wall time, seconds.
     pub seconds: Option<f64>,
     /// The instant that the run took for now.
@@ -142,6 +145,7 @@ impl MonthlyReport {
             recommendation: String::new(),
             retired: Vec::new(),
             files: Vec::new(),
+            sent: Vec::new(),
             seconds: None,
             as_of,
         }
@@ -189,7 +193,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             return Ok(report);
         }
     };
-    scheduled::on_record(app, &job, &locked, |run| {
+    let mut report = scheduled::on_record(app, &job, &locked, |run| {
         let mut month = match gather(app, name, line)? {
             Gathered::Skip(reason) => {
                 let mut report = MonthlyReport::empty(name, app.as_of, "skipped");
@@ -218,7 +222,64 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         report.seconds = Some(began.elapsed().as_secs_f64());
         let outcome = report.recommendation.clone();
         Ok(Ended::Completed(report, outcome))
-    })
+    })?;
+    // All is done and on record, and the lock may go: what a channel does changes nothing any more.
+    drop(locked);
+    report.sent = tell(app, &report);
+    Ok(report)
+}
+
+/// Takes the report to the configured channels.
+fn tell(app: &App, report: &MonthlyReport) -> Vec<Delivery> {
+    match app.channels() {
+        Ok(channels) => notify::send(&channels, &letter(report), notify::LIMIT),
+        Err(fault) => vec![Delivery { channel: "mail", failed: Some(fault.to_string()) }],
+    }
+}
+
+fn letter(report: &MonthlyReport) -> Letter {
+    let degraded = report.degradation.as_ref().is_some_and(|found| found.is_degraded);
+    let ranked = report.versions.iter().filter(|ranked| ranked.rank.is_some());
+    let month = report.as_of.format("%Y-%m");
+    let production = report.versions.iter().find(|ranked| ranked.status == Status::Production);
+    let text = match &report.reason {
+        Some(reason) => format!("{}: {reason}", report.status),
+        None => report.recommendation.clone(),
+    };
+    let mut fields = vec![
+        ("line".to_owned(), report.line.to_string()),
+        ("versions ranked".to_owned(), ranked.clone().count().to_string()),
+    ];
+    if let Some(production) = production {
+        fields.push(("production".to_owned(), described(production)));
+    }
+    fields.extend(
+        ranked.take(3).filter_map(|one| Some((format!("rank {}", one.rank?), described(one)))),
+    );
+    let file = report.files.iter().find(|path| path.extension().is_some_and(|e| e == "html"));
+    Letter {
+        title: format!("{} {month}: {}", report.line, report.status),
+        text,
+        fields,
+        mood: if degraded || report.status == "skipped" { Mood::Warning } else { Mood::Good },
+        file: file.and_then(|path| {
+            Some((path.file_name()?.to_string_lossy().into_owned(), std::fs::read(path).ok()?))
+        }),
+    }
+}
+
+fn described(ranked: &Ranked) -> String {
+    match (&ranked.figures, ranked.score) {
+        (Some(figures), Some(score)) => format!(
+            "{}: accuracy {:.1} % of {} samples on {} days, score {:.3}",
+            ranked.version,
+            figures.accuracy * 100.0,
+            ranked.n,
+            ranked.n_days,
+            score.total
+        ),
+        _ => format!("{}: {}", ranked.version, ranked.why.as_deref().unwrap_or("not ranked")),
+    }
 }
 
 /// What a month has to work with.

@@ -167,7 +167,13 @@ fn a_month_ends_in_a_ranking() {
     let folder = field.home.path().join("reports/monthly");
     assert!(!folder.join("2025-10-fx-direction.html").exists());
 
+    let mut field = field;
+    field.home.set("DISCORD_WEBHOOK_URL", "http://127.0.0.1:1/hook/t0ken");
     let month = field.json_at(now, &["evaluate-monthly", "--no-promote"]);
+    // Nobody listens there: the month is done all the same.
+    assert_eq!(month["sent"][0]["channel"], "discord");
+    let why = month["sent"][0]["failed"].as_str().expect("it failed");
+    assert!(!why.contains("t0ken"), "{why}");
     assert_eq!((&month["status"], &month["promoted"]), (&"completed".into(), &false.into()));
     assert_eq!(month["versions"], planned["versions"], "the same inputs, the same ranking");
     let versions = month["versions"].as_array().expect("versions");
