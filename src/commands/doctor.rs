@@ -30,6 +30,7 @@ pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
         home: &app.home,
         models: &models,
         lines: app.config.lines.keys().cloned().collect(),
+        as_of: app.as_of,
         // With --as-of, now is not what the clock says.
         host_at: setup.globals.as_of.is_none().then_some(app.as_of),
         connect: &connect,

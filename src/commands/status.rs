@@ -47,6 +47,13 @@ impl Report for StatusReport {
                 let at = run.as_of.format("%F %H:%MZ");
                 page.field(&run.job, format!("{}{what}, {at}{why}", run.status.name()));
             }
+            for overdue in &line.overdue {
+                page.toned(Tone::Warn, format!("  {overdue}: run aifx {}", overdue.job));
+            }
+            for repair in &line.healed {
+                let at = repair.at.format("%F %H:%MZ");
+                page.field("put right", format!("{at}: {}", repair.what));
+            }
         }
         page.gap();
         let rows: Vec<Vec<String>> = self

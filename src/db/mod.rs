@@ -12,6 +12,7 @@ pub mod model_versions;
 mod parameters;
 mod private;
 pub mod promotions;
+pub mod repairs;
 mod tls;
 pub mod training_log;
 pub mod trials;

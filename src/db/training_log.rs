@@ -265,7 +265,36 @@ pub(in crate::db) fn set_figures(
     Ok(())
 }
 
+/// When the jobs of a line last ended well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastDone {
+    /// The instant that the line's first run took for now; none: nothing has run.
+    pub first: Option<DateTime<Utc>>,
+    /// Job and the latest instant that a completed or skipped run of it took for now.
+    pub by_job: Vec<(String, DateTime<Utc>)>,
+}
+
 impl Db {
+    /// When the jobs of a line last ended well, of the runs up to `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_done(&mut self, line: &LineName, as_of: DateTime<Utc>) -> anyhow::Result<LastDone> {
+        let doing = "cannot read when the jobs last ended well";
+        let rows = self
+            .client
+            .query(
+                "SELECT coalesce(job, ''), min(as_of),
+                        max(as_of) FILTER (WHERE status IN ('completed', 'skipped'))
+                 FROM model_training_log WHERE line = $1 AND as_of <= $2 GROUP BY job",
+                &[&line.as_str(), &as_of],
+            )
+            .failed(doing)?;
+        let firsts = rows.iter().filter_map(|row| row.get::<_, Option<DateTime<Utc>>>(1));
+        let done = |row: &Row| Some((row.get(0), row.get::<_, Option<DateTime<Utc>>>(2)?));
+        Ok(LastDone { first: firsts.min(), by_job: rows.iter().filter_map(done).collect() })
+    }
+
     /// The next fencing number: larger than every one before.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 
 mod config;
 mod day_test;
+pub mod honesty;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{loading, models};
+use super::{loading, models, overdue};
 use crate::{
     artifact::{self, LineDir, Problem},
     db::Db,
@@ -87,6 +87,8 @@ pub struct Patient<'a> {
     pub models: &'a Path,
     /// The configured lines.
     pub lines: Vec<LineName>,
+    /// The instant that is taken for now.
+    pub as_of: DateTime<Utc>,
     /// The host's clock, where it is to be compared.
     pub host_at: Option<DateTime<Utc>>,
     /// Opens the database, whatever its schema.
@@ -307,6 +309,8 @@ fn registry_checks(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     }
     checks.push(runs(db, patient).unwrap_or_else(|error| of_error("runs", &error)));
     checks.push(production(db, patient).unwrap_or_else(|error| of_error("production", &error)));
+    checks.push(schedule(db, patient).unwrap_or_else(|error| of_error("schedule", &error)));
+    checks.push(healed(db, patient).unwrap_or_else(|error| of_error("healed", &error)));
     checks
 }
 
@@ -351,6 +355,34 @@ fn production(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
             "aifx promote VERSION".into(),
         )
     })
+}
+
+fn schedule(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
+    let mut late = Vec::new();
+    for line in &patient.lines {
+        let owed = overdue::of_line(db, line, patient.as_of)?;
+        late.extend(owed.into_iter().map(|job| (job.job, format!("{line}: {job}"))));
+    }
+    Ok(match late.first() {
+        None => ok("schedule", "nothing is overdue".into()),
+        Some((job, _)) => {
+            let texts: Vec<&str> = late.iter().map(|(_, text)| text.as_str()).collect();
+            let fix = format!("aifx {job}; `aifx cron check` says whether cron runs it");
+            warn("schedule", texts.join("; "), fix)
+        }
+    })
+}
+
+/// What commands put right by themselves lately: nothing to do, but worth knowing.
+fn healed(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
+    let mut texts = Vec::new();
+    for line in &patient.lines {
+        let repairs = db.recent_repairs(line)?;
+        texts
+            .extend(repairs.iter().map(|one| format!("{line}: {} ({:.16} UTC)", one.what, one.at)));
+    }
+    let nothing = "nothing in the last seven days".to_owned();
+    Ok(ok("healed", if texts.is_empty() { nothing } else { texts.join("; ") }))
 }
 
 fn of_problems(name: &str, problems: &[&Problem], good: String, fix: &str) -> Check {

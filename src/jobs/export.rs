@@ -653,10 +653,30 @@ fn push_instant(bytes: &mut Vec<u8>, at_us: i64) {
     two(bytes, at.second(), b'Z');
 }
 
+/// Bytes after which the kernel is asked to begin writing: what is left for the sync at the end is then little.
+const WRITE_BACK: u64 = 8 << 20;
+
 /// A file that knows its content's hash.
 struct HashedFile {
     file: BufWriter<File>,
     hasher: Sha256,
+    n_bytes: u64,
+    n_asked: u64,
+}
+
+impl HashedFile {
+    /// Starts the disk on what was written since the last time.
+    fn write_back(&mut self) {
+        let len = std::num::NonZeroU64::new(self.n_bytes - self.n_asked);
+        // Only advice: where it is not taken, the sync at the end does all of it.
+        let _ = rustix::fs::fadvise(
+            self.file.get_ref(),
+            self.n_asked,
+            len,
+            rustix::fs::Advice::DontNeed,
+        );
+        self.n_asked = self.n_bytes;
+    }
 }
 
 impl Write for HashedFile {
@@ -666,7 +686,12 @@ impl Write for HashedFile {
 
     fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.hasher.update(bytes);
-        self.file.write_all(bytes)
+        self.file.write_all(bytes)?;
+        self.n_bytes += bytes.len() as u64;
+        if self.n_bytes - self.n_asked >= WRITE_BACK {
+            self.write_back();
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -730,7 +755,12 @@ impl HashedFile {
             anyhow::Error::from(Fault::resource(error))
                 .context(format!("cannot write {}", path.display()))
         })?;
-        Ok(HashedFile { file: BufWriter::with_capacity(1 << 20, file), hasher: Sha256::new() })
+        Ok(HashedFile {
+            file: BufWriter::with_capacity(1 << 20, file),
+            hasher: Sha256::new(),
+            n_bytes: 0,
+            n_asked: 0,
+        })
     }
 
     fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ pub mod loading;
 mod material;
 pub mod models;
 pub mod monthly;
+pub mod overdue;
 pub mod promote;
 pub mod prune;
 mod replay;

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::overdue::{self, Overdue};
 use crate::{
     config::App,
-    db::market_data::Coverage,
+    db::{market_data::Coverage, repairs::Repair},
     lineage::{LineName, Status, Version},
 };
 
@@ -35,6 +36,10 @@ pub struct LineStatus {
     pub staging: Vec<Version>,
     /// The newest run of each job.
     pub runs: Vec<RunStatus>,
+    /// Jobs that should have run and did not.
+    pub overdue: Vec<Overdue>,
+    /// What crashes left behind and was put right, in the last seven days.
+    pub healed: Vec<Repair>,
 }
 
 /// A run.
@@ -102,6 +107,8 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             age_hours: production.and_then(|row| row.seen_until).map(hours),
             staging,
             runs: runs.collect(),
+            overdue: overdue::of_line(&mut db, name, app.as_of)?,
+            healed: db.recent_repairs(name)?,
         });
     }
     let data =

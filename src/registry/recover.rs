@@ -48,6 +48,7 @@ impl LockedLine {
         self.discard_incoming(db, &mut recovery)?;
         self.mark_missing(db, &mut recovery)?;
         self.point_links(db, &mut recovery)?;
+        db.record_repairs(self.line(), &recovery.healed)?;
         Ok(recovery)
     }
 

@@ -24,7 +24,10 @@ use uuid::Uuid;
 
 use crate::support::{Home, TestDatabase, tiny_model};
 
-const SCHEMA: &str = include_str!("../../migrations/V3__registry.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../../migrations/V3__registry.sql"),
+    include_str!("../../migrations/V4__repairs.sql")
+);
 
 /// A verdict that lets a version through.
 fn passed() -> Value {
@@ -613,6 +616,7 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
         home: field.home.path(),
         models: &models,
         lines: vec![line()],
+        as_of: as_of(),
         host_at: Some(field.db().health().expect("asked").at),
         connect: &connect,
     };
@@ -626,6 +630,18 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
     assert_eq!(failed(&found), ["links"]);
     assert_eq!(found.exit(), Exit::Integrity);
     assert_eq!(failed(&doctor::fix(&patient)), [] as [&str; 0]);
+    let check = |diagnosis: &doctor::Diagnosis, name: &str| {
+        diagnosis.checks.iter().find(|check| check.name == name).cloned().expect("looked at")
+    };
+    let after = doctor::examine(&patient);
+    let healed = check(&after, "healed").detail;
+    assert!(healed.contains("pointed the link production to v1.0"), "{healed}");
+    assert_eq!(check(&after, "schedule").detail, "nothing is overdue");
+    let patient = doctor::Patient { as_of: as_of() + chrono::TimeDelta::days(3), ..patient };
+    let late = check(&doctor::examine(&patient), "schedule");
+    assert_eq!(late.status, doctor::Health::Warn);
+    let owed = "fx-direction: train-daily is overdue since 2025-10-20 01:00 UTC (missed 2 times)";
+    assert_eq!(late.detail, owed);
     std::fs::remove_file(models.join("fx-direction/v1.1").join(MODEL)).expect("removed");
     assert_eq!(failed(&doctor::fix(&patient)), ["artifacts"]);
     let away = doctor::Patient {
