@@ -190,7 +190,8 @@ def sunday_the_first(aifx, order):
             out, err = process.communicate()
             if process.returncode != 0:
                 wrong.append(f"{job} ended {process.returncode}: {err.strip()}")
-            elif json.loads(out)["status"] == "skipped":
+            # On a Sunday the daily job has no trading hours to learn from, and says so.
+            elif json.loads(out)["status"] == "skipped" and job != "daily":
                 wrong.append(f"{job} was skipped: {json.loads(out)['reason']}")
         return wrong + broken(home)
     finally:
