@@ -139,6 +139,11 @@ pub fn find(error: &anyhow::Error) -> Option<&Fault> {
     error.chain().find_map(|cause| cause.downcast_ref::<Fault>())
 }
 
+/// Whether it is about input data: one series of many may be so, and the others go on.
+pub fn is_input(error: &anyhow::Error) -> bool {
+    find(error).is_some_and(|fault| fault.exit() == Exit::Input)
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context;

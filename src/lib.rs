@@ -19,6 +19,7 @@ pub mod gate;
 pub mod labels;
 pub mod outcome;
 pub mod rank;
+pub mod signal;
 pub mod simulate;
 
 // LEARNING: the only rooms that name `tch`.

@@ -17,6 +17,8 @@ mod import;
 mod init;
 mod label;
 mod models;
+mod outcomes;
+mod predict;
 mod promote;
 mod rollback;
 mod simulate;
@@ -145,6 +147,10 @@ pub enum Command {
     Rollback(rollback::RollbackArgs),
     /// List, show, compare and verify versions
     Models(models::ModelsArgs),
+    /// Answer every closed candle that production has not answered yet
+    Predict(predict::PredictArgs),
+    /// Close open signals at stop-loss, take-profit or time-out
+    Outcomes(outcomes::OutcomesArgs),
     /// Trade the signals of a version or a baseline over any range
     Backtest(backtest::BacktestArgs),
     /// Show the production model, the last runs and the data
@@ -214,6 +220,8 @@ impl Command {
             Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
             Command::Rollback(args) => rollback::run(args, setup, ui, &loading::probe),
             Command::Models(args) => models::run(args, setup, ui),
+            Command::Predict(args) => predict::run(args, setup, ui),
+            Command::Outcomes(args) => outcomes::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),
             Command::Status(args) => status::run(args, setup, ui),
             Command::Cron(args) => cron::run(args, setup, ui),

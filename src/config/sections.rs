@@ -15,6 +15,7 @@ use crate::{
     nn::ModelConfig,
     outcome::Costs,
     rank::RankingConfig,
+    signal::SignalConfig,
 };
 
 /// `aifx.yaml`, after defaults.
@@ -73,6 +74,8 @@ pub struct LineConfig {
     pub gate: GateConfig,
     /// How the monthly ranking weighs what trades were worth.
     pub ranking: RankingConfig,
+    /// How answers become signals.
+    pub signals: SignalConfig,
 }
 
 impl Default for LineConfig {
@@ -90,6 +93,7 @@ impl Default for LineConfig {
             costs: Costs::default(),
             gate: GateConfig::default(),
             ranking: RankingConfig::default(),
+            signals: SignalConfig::default(),
         }
     }
 }
@@ -259,6 +263,8 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     list.extend(gate.map(|(key, why)| (vec!["gate", key], why)));
     let ranking = line.ranking.problems().into_iter();
     list.extend(ranking.map(|(key, why)| (vec!["ranking", key], why)));
+    let signals = line.signals.problems().into_iter();
+    list.extend(signals.map(|(key, why)| (vec!["signals", key], why)));
     list
 }
 

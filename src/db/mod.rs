@@ -13,6 +13,7 @@ mod parameters;
 mod private;
 pub mod promotions;
 pub mod repairs;
+pub mod signals;
 mod tls;
 pub mod training_log;
 pub mod trials;

@@ -35,6 +35,7 @@ use crate::{
     drift::Reference,
     evaluate::{self, Comparison, Figures, Predictions, Unseen},
     fault::{Exit, Fault},
+    features::Features,
     gate::{Track, Verdict},
     inference::Predictor,
     labels::LabelRule,
@@ -359,6 +360,42 @@ fn lesson(samples: &[Sample], at: DateTime<Utc>, hours: u32) -> Vec<Sample> {
     samples.iter().filter(known).copied().collect()
 }
 
+/// What a version's training knew of the market's wildness.
+pub(crate) struct Support {
+    version: Version,
+    p999: f64,
+}
+
+/// From the reference of a version; `None` where it does not say.
+///
+/// # Errors
+/// Exit 7 when the reference cannot be read.
+pub(crate) fn support(actor: &Actor) -> anyhow::Result<Option<Support>> {
+    let bytes = actor.files.require(artifact::REFERENCE)?;
+    let reference: Reference = serde_json::from_slice(bytes)
+        .map_err(|error| Fault::integrity(format!("reference.json: {error}")))?;
+    let known = reference.features.iter().find(|feature| feature.name == VOLATILITY);
+    Ok(known.map(|known| Support { version: actor.version, p999: known.p999 }))
+}
+
+impl Support {
+    /// Why a market this wild is outside of it; `None` where it is not.
+    fn of_volatility(&self, volatility: f64) -> Option<String> {
+        (volatility > self.p999).then(|| {
+            format!(
+                "the market is outside the reference of {}: {VOLATILITY} is {volatility:.2e}, beyond its 99.9th \
+                 percentile {:.2e}",
+                self.version, self.p999
+            )
+        })
+    }
+
+    /// Why a candle is outside of it; `None` where it is not.
+    pub(crate) fn objection(&self, features: &Features, row: usize) -> Option<String> {
+        self.of_volatility(features.column(VOLATILITY)?[row])
+    }
+}
+
 /// Whether the market is wilder than anything in the reference: then a day is no lesson.
 fn outside(
     actor: &Actor,
@@ -366,28 +403,15 @@ fn outside(
     at: DateTime<Utc>,
     hours: u32,
 ) -> anyhow::Result<Option<String>> {
-    let bytes = actor.files.require(artifact::REFERENCE)?;
-    let reference: Reference = serde_json::from_slice(bytes)
-        .map_err(|error| Fault::integrity(format!("reference.json: {error}")))?;
-    let Some(known) = reference.features.iter().find(|feature| feature.name == VOLATILITY) else {
-        return Ok(None);
-    };
+    let Some(support) = support(actor)? else { return Ok(None) };
     let from = (at - TimeDelta::hours(i64::from(hours))).timestamp_micros();
     let mut recent: Vec<f64> = Vec::new();
     for (candles, features) in material.candles.iter().zip(&material.features) {
-        let place = features.set.features.iter().position(|feature| feature.name == VOLATILITY);
-        let Some(column) = place.map(|place| &features.columns[place]) else { continue };
+        let Some(column) = features.column(VOLATILITY) else { continue };
         let first = candles.open_at_us().partition_point(|open| *open < from);
         recent.extend(column[first..].iter().filter(|value| value.is_finite()));
     }
-    let Some(median) = stats::median(&mut recent) else { return Ok(None) };
-    Ok((median > known.p999).then(|| {
-        format!(
-            "the market is outside the reference of {}: {VOLATILITY} is {median:.2e}, beyond its 99.9th percentile \
-             {:.2e}",
-            actor.version, known.p999
-        )
-    }))
+    Ok(stats::median(&mut recent).and_then(|median| support.of_volatility(median)))
 }
 
 /// Tells the training's steps to the operator, where they are of interest.
@@ -425,7 +449,7 @@ fn fine_tune(
     observer: &mut Observer<'_>,
 ) -> anyhow::Result<Fit> {
     let spec = from.predictor.spec();
-    let windows = replay::windows(&from.predictor, material);
+    let windows = replay::windows(&from.predictor, &material.features);
     let weights = from.files.require(artifact::MODEL)?;
     let n_classes = spec.classes.len();
     let fit = &settings.fit;
@@ -691,7 +715,7 @@ impl Work<'_> {
         files.insert(artifact::METRICS, pretty(&metrics)?)?;
         files.insert(artifact::HISTORY, history_csv(&fit.history))?;
         files.insert(artifact::REFERENCE, parent.files.require(artifact::REFERENCE)?.to_vec())?;
-        let windows = replay::windows(tuned, &night.material);
+        let windows = replay::windows(tuned, &night.material.features);
         let step = night.learned.len().div_ceil(8).max(1);
         let probe: Vec<u32> = night.learned.iter().step_by(step).map(|sample| sample.row).collect();
         files.insert(artifact::PROBE, tuned.probe(&windows, &probe))?;

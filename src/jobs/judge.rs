@@ -157,7 +157,7 @@ pub(crate) fn verdict(case: &Case<'_>, bench: &Bench, line: &LineConfig, app: &A
 /// Median time of one prediction, in milliseconds: the window is there, the answer is wanted.
 pub(crate) fn latency_ms(predictor: &Predictor, material: &Material, row: u32) -> f64 {
     const CALLS: usize = 31;
-    let all = replay::windows(predictor, material);
+    let all = replay::windows(predictor, &material.features);
     let (lookback, n_features) = (all.lookback, all.n_features);
     let end = (row as usize + 1) * n_features;
     let values = all.values[end.saturating_sub(lookback * n_features)..end].to_vec();

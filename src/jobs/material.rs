@@ -106,7 +106,7 @@ pub(crate) fn candles(
 }
 
 /// Clock time that surely holds so many candles: the market is open five days of seven, and closed on holidays.
-fn history(timeframe: Timeframe, n_candles: usize) -> TimeDelta {
+pub(crate) fn history(timeframe: Timeframe, n_candles: usize) -> TimeDelta {
     let open_us = timeframe.nominal_us() * i64::try_from(n_candles).unwrap_or(i64::MAX / 1_000_000);
     TimeDelta::microseconds(open_us / 5 * 7) + TimeDelta::days(10)
 }

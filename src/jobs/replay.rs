@@ -16,6 +16,7 @@ use crate::{
     db::{Db, model_versions::VersionRow, promotions::MoveRow},
     evaluate::{Predictions, Unseen},
     fault::Fault,
+    features::Features,
     inference::Predictor,
     lineage::{LineName, SeenUntil, Status, Version},
     market::{calendar, instant},
@@ -84,6 +85,11 @@ impl Cast {
     /// The version that was in production at an instant.
     pub(crate) fn production_at(&self, at: DateTime<Utc>) -> Option<Version> {
         self.moves.iter().rev().find(|step| step.as_of <= at).map(|step| step.to)
+    }
+
+    /// What a version replaced when it last became production.
+    pub(crate) fn replaced_by(&self, version: Version) -> Option<Version> {
+        self.moves.iter().rev().find(|step| step.to == version).and_then(|step| step.from)
     }
 
     /// A version, verified and loaded; in words why it cannot answer.
@@ -186,7 +192,7 @@ pub(crate) fn answers(
     if set != Some(spec.feature_set.as_str()) || spec.classes.len() != n_classes {
         return Err("it answers another question (features or classes differ)".into());
     }
-    let windows = windows(predictor, material);
+    let windows = windows(predictor, &material.features);
     let rows: Vec<u32> = samples.iter().map(|sample| sample.row).collect();
     if rows.iter().any(|row| (*row as usize) < spec.lookback) {
         return Err("its windows reach further back than the candles that were read".into());
@@ -194,15 +200,15 @@ pub(crate) fn answers(
     Ok(predictor.probabilities(&windows, &rows))
 }
 
-/// All rows of the material as a model sees them.
-pub(crate) fn windows(predictor: &Predictor, material: &Material) -> Windows {
+/// All rows of the series, one after the other, as a model sees them.
+pub(crate) fn windows(predictor: &Predictor, series: &[Features]) -> Windows {
     let spec = predictor.spec();
     let n_features = spec.features.len();
-    let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
+    let n_rows: usize = series.iter().map(Features::n_rows).sum();
     let mut values = vec![0.0; n_rows * n_features];
     let mut rest = values.as_mut_slice();
-    for features in &material.features {
-        let n = features.columns.first().map_or(0, Vec::len);
+    for features in series {
+        let n = features.n_rows();
         let (rows, after) = rest.split_at_mut(n * n_features);
         spec.scaler.apply(&features.columns, rows);
         rest = after;

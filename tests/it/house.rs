@@ -15,7 +15,7 @@ const FLOORS: [(&str, &[&str]); 6] = [
         "CORE",
         &[
             "gate", "drift", "rank", "simulate", "baseline", "backtest", "evaluate", "dataset",
-            "features", "labels", "outcome",
+            "features", "labels", "signal", "outcome",
         ],
     ),
     ("WORDS", &["market", "lineage", "stats", "fault"]),

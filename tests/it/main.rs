@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod connections;
 mod cron;
+mod days;
 mod faults;
 mod house;
 mod import;

@@ -22,13 +22,13 @@ lines:
     daily: {min_samples: 30, rehearse_days: 8, epochs: 2}
 ";
 
-struct Field {
-    home: Home,
-    database: TestDatabase,
+pub(crate) struct Field {
+    pub(crate) home: Home,
+    pub(crate) database: TestDatabase,
 }
 
 impl Field {
-    fn new() -> Field {
+    pub(crate) fn new() -> Field {
         let database = TestDatabase::create();
         let home = Home::with_database(&database);
         home.write("aifx.yaml", CONFIG);
@@ -39,11 +39,11 @@ impl Field {
         Field { home, database }
     }
 
-    fn json_at(&self, at: &str, args: &[&str]) -> Value {
+    pub(crate) fn json_at(&self, at: &str, args: &[&str]) -> Value {
         self.home.json(&[&["--as-of", at], args].concat())
     }
 
-    fn sql(&self, statement: &str) -> i64 {
+    pub(crate) fn sql(&self, statement: &str) -> i64 {
         i64::try_from(self.database.client().execute(statement, &[]).expect(statement))
             .expect("a count")
     }

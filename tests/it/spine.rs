@@ -406,8 +406,8 @@ fn an_existing_aifx_schema_is_extended_and_loses_nothing() {
 fn a_schema_of_another_time_is_refused_both_ways() {
     let field = Field::new();
     let mut client = field.database.client();
-    client.batch_execute("DELETE FROM refinery_schema_history WHERE version = 4").expect("older");
-    field.run(&["status"]).refuses(3, &["has schema 3 and this aifx needs 4", "aifx db migrate"]);
+    client.batch_execute("DELETE FROM refinery_schema_history WHERE version = 5").expect("older");
+    field.run(&["status"]).refuses(3, &["has schema 4 and this aifx needs 5", "aifx db migrate"]);
     client
         .batch_execute(
             "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (99, 'later', '', '')",

@@ -1,0 +1,282 @@
+//! Table `trading_signals`: answers in, outcomes in. Each candle of a series is answered once by a version, each signal
+//! settled once, whatever is killed or run twice: the unique index and `outcome IS NULL` decide, not the caller.
+//!
+//! Not here: what a signal says and how it ends (`signal`).
+
+use chrono::{DateTime, Utc};
+use postgres::Row;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Db, Failed, events::Channel};
+use crate::{
+    lineage::{LineName, Version},
+    market::{Pair, Timeframe},
+};
+
+/// An answer to a closed candle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSignal {
+    /// Of which pair.
+    pub pair: Pair,
+    /// Of which timeframe.
+    pub timeframe: Timeframe,
+    /// Opening of the candle.
+    pub candle_at: DateTime<Utc>,
+    /// `buy`, `sell`, `hold` or `abstain`.
+    pub signal: &'static str,
+    /// Why there is no answer.
+    pub abstained: Option<String>,
+    /// 0 to 1; none where there is no answer.
+    pub confidence: Option<f64>,
+    /// Probability of each class, by name.
+    pub probabilities: serde_json::Value,
+    /// Close of the candle.
+    pub entry: f64,
+    /// See `signal::Signal`.
+    pub stop_loss: Option<f64>,
+    /// See `signal::Signal`.
+    pub take_profit: Option<f64>,
+    /// Share of the account.
+    pub size: f64,
+    /// When it is closed whatever the price.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A signal without an outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenSignal {
+    /// Its key as text, whatever its type.
+    pub id: String,
+    /// As the row spells it.
+    pub pair: String,
+    /// As the row spells it.
+    pub timeframe: String,
+    /// As the row spells it.
+    pub signal: String,
+    /// Opening of the candle that was answered.
+    pub candle_at: Option<DateTime<Utc>>,
+    /// Price that it counts from.
+    pub entry: Option<f64>,
+    /// Price at which it is closed at a loss.
+    pub stop_loss: Option<f64>,
+    /// Price at which it is closed at a gain.
+    pub take_profit: Option<f64>,
+    /// When it is closed whatever the price.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How a signal ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closing {
+    /// Of which signal.
+    pub id: String,
+    /// `win`, `loss` or `breakeven`.
+    pub outcome: &'static str,
+    /// `stop`, `target` or `time-out`.
+    pub reason: &'static str,
+    /// Mid price.
+    pub exit_price: f64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// In price.
+    pub pnl: f64,
+    /// In per cent of entry.
+    pub pnl_percent: f64,
+    /// In price, after costs.
+    pub pnl_net: f64,
+}
+
+impl Db {
+    /// The last candle of each series that the line has answered, by pair and timeframe as written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_answers(
+        &mut self,
+        line: &LineName,
+    ) -> anyhow::Result<Vec<(String, String, DateTime<Utc>)>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT pair, timeframe, max(candle_timestamp) FROM trading_signals
+                 WHERE line = $1 AND NOT shadow AND candle_timestamp IS NOT NULL GROUP BY pair, timeframe",
+                &[&line.as_str()],
+            )
+            .failed("cannot read what was answered last")?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+
+    /// Writes answers with an event each, in one transaction, and returns how many were new: a candle that this version
+    /// has answered already keeps its answer.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing was written.
+    pub fn insert_signals(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        signals: &[NewSignal],
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<usize> {
+        let doing = "cannot record the answers";
+        let mut tx = self.client.transaction().failed(doing)?;
+        let texts = |of: &dyn Fn(&NewSignal) -> String| signals.iter().map(of).collect::<Vec<_>>();
+        let numbers =
+            |of: &dyn Fn(&NewSignal) -> Option<f64>| signals.iter().map(of).collect::<Vec<_>>();
+        let pairs = texts(&|one| one.pair.to_string());
+        let timeframes = texts(&|one| one.timeframe.name().to_owned());
+        let names = texts(&|one| one.signal.to_owned());
+        let abstained: Vec<Option<&str>> =
+            signals.iter().map(|one| one.abstained.as_deref()).collect();
+        let candles: Vec<DateTime<Utc>> = signals.iter().map(|one| one.candle_at).collect();
+        let expiries: Vec<DateTime<Utc>> = signals.iter().map(|one| one.expires_at).collect();
+        let probabilities: Vec<&serde_json::Value> =
+            signals.iter().map(|one| &one.probabilities).collect();
+        let rows = tx
+            .query(
+                "INSERT INTO trading_signals (line, model_version, answered_as_of, pair, timeframe, signal, abstained,
+                        candle_timestamp, expires_at, probabilities, confidence, entry_price, stop_loss, take_profit,
+                        position_size)
+                 SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+                        $9::timestamptz[], $10::jsonb[], $11::float8[], $12::float8[], $13::float8[], $14::float8[],
+                        $15::float8[])
+                 ON CONFLICT (model_version, pair, timeframe, candle_timestamp)
+                    WHERE model_version IS NOT NULL AND candle_timestamp IS NOT NULL DO NOTHING
+                 RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8",
+                &[
+                    &line.as_str(),
+                    &version.to_string(),
+                    &as_of,
+                    &pairs,
+                    &timeframes,
+                    &names,
+                    &abstained,
+                    &candles,
+                    &expiries,
+                    &probabilities,
+                    &numbers(&|one| one.confidence),
+                    &numbers(&|one| Some(one.entry)),
+                    &numbers(&|one| one.stop_loss),
+                    &numbers(&|one| one.take_profit),
+                    &numbers(&|one| Some(one.size)),
+                ],
+            )
+            .failed(doing)?;
+        let payload = |row: &Row| {
+            json!({
+                "line": line, "version": version.to_string(), "pair": row.get::<_, String>(0),
+                "timeframe": row.get::<_, String>(1), "signal": row.get::<_, String>(2),
+                "candle": row.get::<_, DateTime<Utc>>(3), "confidence": row.get::<_, Option<f64>>(4),
+                "entry": row.get::<_, Option<f64>>(5),
+            })
+        };
+        insert_events(&mut tx, Channel::NewPrediction, rows.iter().map(payload).collect(), as_of)?;
+        tx.commit().failed(doing)?;
+        Ok(rows.len())
+    }
+
+    /// Signals of a line without an outcome, oldest first; `None`: also those that other programs wrote.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_signals(&mut self, line: &LineName) -> anyhow::Result<Vec<OpenSignal>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT id::text, coalesce(pair, ''), coalesce(timeframe, ''), lower(coalesce(signal, '')),
+                        candle_timestamp, entry_price::float8, stop_loss::float8, take_profit::float8, expires_at
+                 FROM trading_signals
+                 WHERE line = $1 AND outcome IS NULL AND abstained IS NULL
+                 ORDER BY pair, timeframe, candle_timestamp",
+                &[&line.as_str()],
+            )
+            .failed("cannot read the open signals")?;
+        Ok(rows
+            .iter()
+            .map(|row| OpenSignal {
+                id: row.get(0),
+                pair: row.get(1),
+                timeframe: row.get(2),
+                signal: row.get(3),
+                candle_at: row.get(4),
+                entry: row.get(5),
+                stop_loss: row.get(6),
+                take_profit: row.get(7),
+                expires_at: row.get(8),
+            })
+            .collect())
+    }
+
+    /// Settles signals with an event each, in one transaction, and returns how many were: one that has an outcome keeps it.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing was written.
+    pub fn close_signals(
+        &mut self,
+        line: &LineName,
+        closings: &[Closing],
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<usize> {
+        let doing = "cannot record the outcomes";
+        let mut tx = self.client.transaction().failed(doing)?;
+        let ids: Vec<&str> = closings.iter().map(|one| one.id.as_str()).collect();
+        let outcomes: Vec<&str> = closings.iter().map(|one| one.outcome).collect();
+        let reasons: Vec<&str> = closings.iter().map(|one| one.reason).collect();
+        let at: Vec<DateTime<Utc>> = closings.iter().map(|one| one.at).collect();
+        let numbers = |of: &dyn Fn(&Closing) -> f64| closings.iter().map(of).collect::<Vec<_>>();
+        let rows = tx
+            .query(
+                "UPDATE trading_signals s
+                    SET outcome = c.outcome, exit_reason = c.reason, closed_at = c.at, exit_price = c.price,
+                        pnl = c.pnl, pnl_percent = c.percent, pnl_net = c.net, settled_as_of = $2
+                   FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::float8[], $8::float8[],
+                        $9::float8[], $10::float8[]) AS c(id, outcome, reason, at, price, pnl, percent, net)
+                  WHERE s.line = $1 AND s.id::text = c.id AND s.outcome IS NULL
+                  RETURNING s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
+                            s.exit_reason, c.net",
+                &[
+                    &line.as_str(),
+                    &as_of,
+                    &ids,
+                    &outcomes,
+                    &reasons,
+                    &at,
+                    &numbers(&|one| one.exit_price),
+                    &numbers(&|one| one.pnl),
+                    &numbers(&|one| one.pnl_percent),
+                    &numbers(&|one| one.pnl_net),
+                ],
+            )
+            .failed(doing)?;
+        let payload = |row: &Row| {
+            json!({
+                "line": line, "version": row.get::<_, Option<String>>(0),
+                "pair": row.get::<_, Option<String>>(1), "timeframe": row.get::<_, Option<String>>(2),
+                "signal": row.get::<_, Option<String>>(3), "candle": row.get::<_, Option<DateTime<Utc>>>(4),
+                "outcome": row.get::<_, Option<String>>(5), "reason": row.get::<_, Option<String>>(6),
+                "pnl_net": row.get::<_, f64>(7),
+            })
+        };
+        insert_events(&mut tx, Channel::SignalOutcome, rows.iter().map(payload).collect(), as_of)?;
+        tx.commit().failed(doing)?;
+        Ok(rows.len())
+    }
+}
+
+/// Many events of one channel in the caller's transaction.
+fn insert_events(
+    tx: &mut postgres::Transaction<'_>,
+    channel: Channel,
+    payloads: Vec<serde_json::Value>,
+    as_of: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let ids: Vec<Uuid> = payloads.iter().map(|_| Uuid::now_v7()).collect();
+    tx.execute(
+        "INSERT INTO ml_events (event_id, channel, payload, as_of)
+         SELECT id, $1, payload, $2 FROM unnest($3::uuid[], $4::jsonb[]) AS e(id, payload)",
+        &[&channel.name(), &as_of, &ids, &payloads],
+    )
+    .failed("cannot record the events")?;
+    Ok(())
+}

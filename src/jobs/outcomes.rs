@@ -1,0 +1,189 @@
+//! `outcomes`: closes open signals at stop-loss, take-profit or time-out, on the candles that came after.
+//!
+//! A signal that cannot be settled for what its row says (an unknown pair, no entry) is named and stops no other. Not here:
+//! how an exit is found (`outcome`), what it pays (`signal`).
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    config::{App, LineConfig},
+    db::{
+        Db,
+        market_data::CandleRange,
+        signals::{Closing, OpenSignal},
+    },
+    fault,
+    lineage::LineName,
+    market::{Pair, Timeframe, instant},
+    outcome::{Bars, ExitReason, Side, SignalOutcome},
+    signal::{self, Position},
+};
+
+/// What the operator asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The line; the only one when not given.
+    pub line: Option<LineName>,
+    /// Count, and change nothing.
+    pub dry_run: bool,
+}
+
+/// What came of it. `aifx.outcomes/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutcomesReport {
+    /// The line.
+    pub line: LineName,
+    /// Signals without an outcome before.
+    pub open: usize,
+    /// Of them, those that were settled now.
+    pub settled: usize,
+    /// Won, lost, neither.
+    pub wins: usize,
+    /// See `wins`.
+    pub losses: usize,
+    /// See `wins`.
+    pub breakevens: usize,
+    /// Signals that cannot be settled, and why; the first ten.
+    pub problems: Vec<String>,
+    /// How many cannot.
+    pub n_problems: usize,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// Wall time.
+    pub seconds: f64,
+    /// The instant that the run took for now.
+    pub as_of: DateTime<Utc>,
+}
+
+/// Problems that are named; the others are only counted.
+const N_SHOWN: usize = 10;
+
+/// Settles.
+///
+/// # Errors
+/// 3 configuration, 5 database.
+pub fn run(app: &App, request: &Request) -> anyhow::Result<OutcomesReport> {
+    let began = Instant::now();
+    let (name, line) = app.line(request.line.as_ref())?;
+    let mut db = app.db("outcomes")?;
+    let open = db.open_signals(name)?;
+    let mut problems = Vec::new();
+    let mut closings = Vec::new();
+    for group in open.chunk_by(|a, b| (&a.pair, &a.timeframe) == (&b.pair, &b.timeframe)) {
+        match settle_series(app, &mut db, line, group, &mut problems) {
+            Ok(closed) => closings.extend(closed),
+            Err(error) if fault::is_input(&error) => {
+                problems.push(format!("{} {}: {error:#}", group[0].pair, group[0].timeframe));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let settled = if request.dry_run || closings.is_empty() {
+        closings.len()
+    } else {
+        db.close_signals(name, &closings, app.as_of)?
+    };
+    let count = |outcome: &str| closings.iter().filter(|one| one.outcome == outcome).count();
+    let n_problems = problems.len();
+    problems.truncate(N_SHOWN);
+    Ok(OutcomesReport {
+        line: name.clone(),
+        open: open.len(),
+        settled,
+        wins: count("win"),
+        losses: count("loss"),
+        breakevens: count("breakeven"),
+        problems,
+        n_problems,
+        dry_run: request.dry_run,
+        seconds: began.elapsed().as_secs_f64(),
+        as_of: app.as_of,
+    })
+}
+
+/// The signals of one series, on one read of its candles.
+fn settle_series(
+    app: &App,
+    db: &mut Db,
+    line: &LineConfig,
+    open: &[OpenSignal],
+    problems: &mut Vec<String>,
+) -> anyhow::Result<Vec<Closing>> {
+    let first = &open[0];
+    let (pair, timeframe) = match (first.pair.parse::<Pair>(), first.timeframe.parse::<Timeframe>())
+    {
+        (Ok(pair), Ok(timeframe)) => (pair, timeframe),
+        (Err(error), _) => {
+            problems.extend(open.iter().map(|one| format!("signal {}: {error}", one.id)));
+            return Ok(Vec::new());
+        }
+        (_, Err(error)) => {
+            problems.extend(open.iter().map(|one| format!("signal {}: {error}", one.id)));
+            return Ok(Vec::new());
+        }
+    };
+    let mut positions = Vec::new();
+    for one in open {
+        match position(one, timeframe) {
+            Ok(position) => positions.push((one, position)),
+            Err(why) => problems.push(format!("signal {}: {why}", one.id)),
+        }
+    }
+    let Some(from) = positions.iter().map(|(_, position)| position.decided_at_us).min() else {
+        return Ok(Vec::new());
+    };
+    let range = CandleRange { from: Some(instant(from)), as_of: app.as_of, as_known: app.as_known };
+    let candles = db.candles(&pair, timeframe, range)?;
+    let bars = Bars::of(&candles);
+    let costs = line.costs.for_pair(&pair);
+    Ok(positions
+        .into_iter()
+        .filter_map(|(one, position)| {
+            let settled = signal::settle(&bars, &position, &costs)?;
+            Some(Closing {
+                id: one.id.clone(),
+                outcome: match settled.outcome {
+                    SignalOutcome::Win => "win",
+                    SignalOutcome::Loss => "loss",
+                    SignalOutcome::Breakeven => "breakeven",
+                },
+                reason: match settled.reason {
+                    ExitReason::Stop => "stop",
+                    ExitReason::Target => "target",
+                    ExitReason::TimeOut => "time-out",
+                },
+                exit_price: settled.exit_price,
+                at: instant(settled.at_us),
+                pnl: settled.pnl,
+                pnl_percent: settled.pnl_percent,
+                pnl_net: settled.pnl_net,
+            })
+        })
+        .collect())
+}
+
+/// What the row says, if it says enough.
+fn position(one: &OpenSignal, timeframe: Timeframe) -> Result<Position, String> {
+    let side = match one.signal.as_str() {
+        "buy" | "strong buy" => Some(Side::Buy),
+        "sell" | "strong sell" => Some(Side::Sell),
+        "hold" => None,
+        other => return Err(format!("{other:?} is no signal")),
+    };
+    let candle_at = one.candle_at.ok_or("it does not say which candle it answers")?;
+    let entry = one.entry.filter(|price| price.is_finite() && *price > 0.0);
+    let decided_at_us = timeframe.close_at(candle_at.timestamp_micros());
+    Ok(Position {
+        side,
+        entry: entry.ok_or("it has no entry price")?,
+        stop_loss: one.stop_loss,
+        take_profit: one.take_profit,
+        decided_at_us,
+        expires_at_us: one
+            .expires_at
+            .map_or(decided_at_us + timeframe.horizon_us(), |at| at.timestamp_micros()),
+    })
+}

@@ -1,0 +1,373 @@
+//! `predict`: production answers each closed candle that its line has not answered yet, once.
+//!
+//! Gather (production, what was answered last, the candles that windows and warm-up need), decide (one batched forward
+//! pass), commit (one transaction). No lock is needed: the unique index decides between two runs. Production that cannot
+//! be loaded does not silence the line: the version before it answers, and an alert is raised.
+//! Not here: what a signal is (`signal`), what became of it (`outcomes`).
+
+use std::{collections::BTreeMap, time::Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::{
+    daily, loading, material,
+    replay::{self, Actor, Cast},
+};
+use crate::{
+    config::{App, LineConfig},
+    db::{Db, market_data::CandleRange, signals::NewSignal},
+    fault::{self, Fault},
+    features::{self, Features},
+    lineage::{LineName, Version},
+    market::{Candles, Pair, Timeframe, calendar, instant},
+    signal::{self, Signal},
+};
+
+/// The column that levels by range are measured in.
+const ATR: &str = "atr_close";
+
+/// What the operator asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The line; the only one when not given.
+    pub line: Option<LineName>,
+    /// Answer and show, and change nothing.
+    pub dry_run: bool,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Answer {
+    /// The pair.
+    pub pair: Pair,
+    /// The timeframe.
+    pub timeframe: Timeframe,
+    /// Opening of the candle.
+    pub candle: DateTime<Utc>,
+    /// `buy`, `sell`, `hold` or `abstain`.
+    pub signal: &'static str,
+    /// Why there is no answer.
+    pub reason: Option<String>,
+    /// Calibrated probability of the signal.
+    pub confidence: Option<f64>,
+    /// Probability of each class.
+    pub probabilities: BTreeMap<String, f64>,
+    /// Close of the candle.
+    pub entry: f64,
+    /// Price at which the position is closed at a loss.
+    pub stop_loss: Option<f64>,
+    /// Price at which it is closed at a gain.
+    pub take_profit: Option<f64>,
+    /// Share of the account.
+    pub size: f64,
+    /// When it is closed whatever the price.
+    pub expires: DateTime<Utc>,
+}
+
+/// What came of it. `aifx.predict/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct PredictReport {
+    /// The line.
+    pub line: LineName,
+    /// `answered`, `nothing-new`, `skipped` or `planned`.
+    pub status: &'static str,
+    /// Why nothing was answered.
+    pub reason: Option<String>,
+    /// The version that answered.
+    pub version: Option<Version>,
+    /// The answers, by series and candle.
+    pub answers: Vec<Answer>,
+    /// Of them, those that were not there already.
+    pub n_new: usize,
+    /// What an operator should know.
+    pub notes: Vec<String>,
+    /// Wall time: in all, to read, to compute features, to answer, to write; seconds.
+    pub seconds: Seconds,
+    /// The instant that the run took for now.
+    pub as_of: DateTime<Utc>,
+}
+
+/// Wall time of the parts.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Seconds {
+    /// All of it.
+    pub total: f64,
+    /// Production and candles.
+    pub read: f64,
+    /// Features.
+    pub features: f64,
+    /// The forward pass.
+    pub forward: f64,
+    /// The transaction.
+    pub write: f64,
+}
+
+/// Answers.
+///
+/// # Errors
+/// 3 configuration, 4 data, 5 database, 7 when neither production nor the version before it can be loaded.
+pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
+    let began = Instant::now();
+    let (name, line) = app.line(request.line.as_ref())?;
+    let mut report = PredictReport {
+        line: name.clone(),
+        status: "skipped",
+        reason: None,
+        version: None,
+        answers: Vec::new(),
+        n_new: 0,
+        notes: Vec::new(),
+        seconds: Seconds::default(),
+        as_of: app.as_of,
+    };
+    let mut db = app.db("predict")?;
+    let mut cast = Cast::gather(app, &mut db, name)?;
+    let Some(production) = cast.production().map(|row| row.version) else {
+        report.reason = Some("the line has no production version; aifx promote VERSION".into());
+        return Ok(report);
+    };
+    let mut series = gather(app, &mut db, name, line, &mut report.notes)?;
+    report.seconds.read = began.elapsed().as_secs_f64();
+    if series.is_empty() {
+        report.status = "nothing-new";
+        report.reason = Some("every closed candle is answered".into());
+        return Ok(report);
+    }
+    loading::libtorch()?;
+    let version = who_answers(&mut cast, &mut db, name, production, &mut report.notes, request)?;
+    let actor = cast.loaded(version).map_err(Fault::integrity)?;
+    answer(app, line, actor, &mut series, &mut report)?;
+    report.version = Some(version);
+    if request.dry_run {
+        report.status = "planned";
+        return Ok(report);
+    }
+    let writing = Instant::now();
+    let signals = report.answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
+    report.n_new = db.insert_signals(name, version, &signals, app.as_of)?;
+    report.seconds.write = writing.elapsed().as_secs_f64();
+    report.status = "answered";
+    report.seconds.total = began.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// A series with candles that wait for an answer.
+struct Waiting {
+    candles: Candles,
+    /// The first row that waits.
+    first: usize,
+}
+
+/// The series that have something to answer, with the history that it takes. A series without candles keeps no other from
+/// its answer.
+fn gather(
+    app: &App,
+    db: &mut Db,
+    name: &LineName,
+    line: &LineConfig,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Vec<Waiting>> {
+    let set = material::feature_set(line)?;
+    let oldest = app.as_of - TimeDelta::hours(i64::from(line.signals.catch_up_hours));
+    let answered: BTreeMap<(String, String), DateTime<Utc>> = db
+        .last_answers(name)?
+        .into_iter()
+        .map(|(pair, timeframe, at)| ((pair, timeframe), at))
+        .collect();
+    let mut waiting = Vec::new();
+    for &timeframe in &line.timeframes {
+        for pair in &line.pairs {
+            let key = (pair.to_string(), timeframe.name().to_owned());
+            let last_us = answered.get(&key).map_or(i64::MIN, DateTime::timestamp_micros);
+            let range = CandleRange {
+                from: Some(oldest - material::history(timeframe, set.warm_up + line.lookback)),
+                as_of: app.as_of,
+                as_known: app.as_known,
+            };
+            let candles = match db.candles(pair, timeframe, range) {
+                Ok(candles) if candles.is_empty() => {
+                    notes.push(format!("{pair} {timeframe} has no candles"));
+                    continue;
+                }
+                Ok(candles) => candles,
+                // One bad row stops its own series only.
+                Err(error) if fault::is_input(&error) => {
+                    notes.push(format!("{error:#}"));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let oldest_us = oldest.timestamp_micros();
+            let first = (0..candles.len())
+                .rev()
+                .take_while(|row| {
+                    candles.open_at_us()[*row] > last_us && candles.close_at_us(*row) > oldest_us
+                })
+                .last();
+            if let Some(first) = first {
+                waiting.push(Waiting { candles, first });
+            }
+        }
+    }
+    Ok(waiting)
+}
+
+/// Production, or where it cannot be loaded what it replaced.
+fn who_answers(
+    cast: &mut Cast,
+    db: &mut Db,
+    name: &LineName,
+    production: Version,
+    notes: &mut Vec<String>,
+    request: &Request,
+) -> anyhow::Result<Version> {
+    let cause = format!("production-unusable:{name}");
+    let why = match cast.actor(production) {
+        Ok(_) => {
+            if !request.dry_run {
+                db.resolve_alert(&cause)?;
+            }
+            return Ok(production);
+        }
+        Err(why) => why,
+    };
+    let before = cast.replaced_by(production).filter(|version| cast.actor(*version).is_ok());
+    let message = match before {
+        Some(version) => format!("{production} cannot answer ({why}); {version} answers instead"),
+        None => format!("{production} cannot answer ({why}), and no version before it can"),
+    };
+    if !request.dry_run {
+        db.raise_alert(name, &cause, "critical", &message)?;
+    }
+    match before {
+        Some(version) => {
+            notes.push(message);
+            Ok(version)
+        }
+        None => Err(Fault::integrity(message)
+            .hint("aifx doctor says what is wrong; aifx rollback")
+            .into()),
+    }
+}
+
+/// One forward pass over every window that is complete; the others are abstained from.
+fn answer(
+    app: &App,
+    line: &LineConfig,
+    actor: &Actor,
+    series: &mut [Waiting],
+    report: &mut PredictReport,
+) -> anyhow::Result<()> {
+    let spec = actor.predictor.spec();
+    let computing = Instant::now();
+    let set = features::by_name(&spec.feature_set).map_err(Fault::integrity)?;
+    let candles: Vec<Candles> = series.iter().map(|waiting| waiting.candles.clone()).collect();
+    let all: Vec<Features> = features::compute_all(set, &candles);
+    let support = daily::support(actor)?;
+    let mut asked = Vec::new();
+    let mut offset = 0;
+    for (waiting, features) in series.iter().zip(&all) {
+        let candles = &waiting.candles;
+        let timeframe = candles.timeframe();
+        let gaps = calendar::gaps(timeframe, candles.open_at_us());
+        for row in waiting.first..candles.len() {
+            let unbroken_from =
+                gaps.iter().rev().find(|gap| gap.row <= row).map_or(0, |gap| gap.row);
+            let why = if row + 1 < features.first_complete_row() + spec.lookback {
+                Some(format!("fewer than {} candles before it", set.warm_up + spec.lookback))
+            } else if row + 1 < unbroken_from + spec.lookback {
+                Some("its window spans a gap".to_owned())
+            } else {
+                support.as_ref().and_then(|support| support.objection(features, row))
+            };
+            asked.push(Asked { series: features, candles, row, place: (offset + row) as u32, why });
+        }
+        offset += candles.len();
+    }
+    report.seconds.features = computing.elapsed().as_secs_f64();
+    let forward = Instant::now();
+    let windows = replay::windows(&actor.predictor, &all);
+    let places: Vec<u32> =
+        asked.iter().filter(|one| one.why.is_none()).map(|one| one.place).collect();
+    let probabilities = actor.predictor.probabilities(&windows, &places);
+    report.seconds.forward = forward.elapsed().as_secs_f64();
+    let mut rows = probabilities.chunks(spec.classes.len().max(1));
+    for one in &asked {
+        let probabilities = match one.why {
+            None => rows.next(),
+            Some(_) => None,
+        };
+        report.answers.push(one.answer(probabilities, actor, line, app));
+    }
+    Ok(())
+}
+
+/// A candle that waits.
+struct Asked<'a> {
+    series: &'a Features,
+    candles: &'a Candles,
+    row: usize,
+    /// Among the rows of all series.
+    place: u32,
+    /// Why it is not answered.
+    why: Option<String>,
+}
+
+impl Asked<'_> {
+    fn answer(
+        &self,
+        probabilities: Option<&[f64]>,
+        actor: &Actor,
+        line: &LineConfig,
+        app: &App,
+    ) -> Answer {
+        let Asked { candles, row, .. } = self;
+        let spec = actor.predictor.spec();
+        let entry = candles.close()[*row];
+        let atr = self.series.column(ATR).map(|column| column[*row]).filter(|v| v.is_finite());
+        let decided = instant(candles.close_at_us(*row));
+        let length =
+            line.signals.time_out_minutes.map_or(candles.timeframe().horizon(), |minutes| {
+                TimeDelta::minutes(i64::from(minutes))
+            });
+        let signal: Option<Signal> = probabilities.map(|p| {
+            signal::decide(p, |class| spec.label.signal(class as u8), entry, atr, &line.signals)
+        });
+        debug_assert!(decided <= app.as_of);
+        Answer {
+            pair: candles.pair().clone(),
+            timeframe: candles.timeframe(),
+            candle: instant(candles.open_at_us()[*row]),
+            signal: signal.as_ref().map_or("abstain", Signal::name),
+            reason: self.why.clone(),
+            confidence: signal.map(|signal| signal.confidence),
+            probabilities: probabilities
+                .into_iter()
+                .flat_map(|p| spec.classes.iter().cloned().zip(p.iter().copied()))
+                .collect(),
+            entry,
+            stop_loss: signal.and_then(|signal| signal.stop_loss),
+            take_profit: signal.and_then(|signal| signal.take_profit),
+            size: signal.map_or(0.0, |signal| signal.size),
+            expires: decided + length,
+        }
+    }
+}
+
+fn row_of(answer: &Answer) -> anyhow::Result<NewSignal> {
+    Ok(NewSignal {
+        pair: answer.pair.clone(),
+        timeframe: answer.timeframe,
+        candle_at: answer.candle,
+        signal: answer.signal,
+        abstained: answer.reason.clone(),
+        confidence: answer.confidence,
+        probabilities: serde_json::to_value(&answer.probabilities)?,
+        entry: answer.entry,
+        stop_loss: answer.stop_loss,
+        take_profit: answer.take_profit,
+        size: answer.size,
+        expires_at: answer.expires,
+    })
+}

@@ -1,0 +1,340 @@
+//! From probabilities to a signal, and from a signal to what became of it (DESIGN 13).
+//!
+//! [`decide`] gives side, confidence, levels and size; [`settle`] closes an open position on the candles after it, by the
+//! same [`Bars`] as labels and backtest. Pure. Not here: which candles are answered (`jobs`), how an exit is found (`outcome`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    market::Micros,
+    outcome::{Bars, Costs, ExitReason, LevelPrices, Side, SignalOutcome, signal_outcome},
+};
+
+/// A hold was right where the price stayed within this share of entry (DESIGN 7).
+const HOLD_THRESHOLD: f64 = 0.005;
+
+/// A distance from entry: one of the two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Distance {
+    /// In per cent of the entry price.
+    pub percent: Option<f64>,
+    /// In average true ranges of 14 candles.
+    pub atr: Option<f64>,
+}
+
+impl Distance {
+    /// As a share of entry, where the ATR is `atr_share` of it; `None` where that is not known.
+    fn share(self, atr_share: Option<f64>) -> Option<f64> {
+        match (self.percent, self.atr) {
+            (Some(percent), _) => Some(percent / 100.0),
+            (None, Some(multiple)) => atr_share.map(|share| share * multiple),
+            (None, None) => None,
+        }
+    }
+}
+
+/// How a line's answers become signals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignalConfig {
+    /// An answer with less confidence is a hold.
+    pub min_confidence: f64,
+    /// Loss at which a position is closed; none: never.
+    pub stop_loss: Distance,
+    /// Gain at which it is closed; none: never.
+    pub take_profit: Distance,
+    /// Minutes after which it is closed; none: the label's horizon.
+    pub time_out_minutes: Option<u32>,
+    /// Candles that closed longer ago than this are not answered any more.
+    pub catch_up_hours: u32,
+    /// From a confidence on, the share of the account; highest confidence first.
+    pub sizes: Vec<[f64; 2]>,
+}
+
+impl Default for SignalConfig {
+    fn default() -> Self {
+        SignalConfig {
+            min_confidence: 0.0,
+            stop_loss: Distance { percent: Some(0.5), atr: None },
+            take_profit: Distance { percent: Some(1.0), atr: None },
+            time_out_minutes: None,
+            catch_up_hours: 24,
+            sizes: vec![[0.8, 0.15], [0.7, 0.10], [0.6, 0.07], [0.0, 0.05]],
+        }
+    }
+}
+
+impl SignalConfig {
+    /// Settings that cannot be, by key, with the reason.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if !(0.0..=1.0).contains(&self.min_confidence) {
+            let why = format!("min_confidence: {} is not from 0 to 1", self.min_confidence);
+            problems.push(("min_confidence", why));
+        }
+        for (key, distance) in [("stop_loss", self.stop_loss), ("take_profit", self.take_profit)] {
+            let given = [distance.percent, distance.atr].into_iter().flatten();
+            if given.clone().count() > 1 {
+                problems.push((key, format!("{key}: give percent or atr, not both")));
+            }
+            problems.extend(
+                given
+                    .filter(|value| !(*value > 0.0 && *value <= 50.0))
+                    .map(|value| (key, format!("{key}: {value} is not above 0 and at most 50"))),
+            );
+        }
+        if self.time_out_minutes == Some(0) {
+            problems.push(("time_out_minutes", "time_out_minutes: 0 closes at once".into()));
+        }
+        if !(1..=24 * 31).contains(&self.catch_up_hours) {
+            let why = format!("catch_up_hours: {} is not from 1 to 744", self.catch_up_hours);
+            problems.push(("catch_up_hours", why));
+        }
+        let falling = self.sizes.windows(2).all(|pair| pair[0][0] > pair[1][0]);
+        let shares = self.sizes.iter().flatten().all(|value| (0.0..=1.0).contains(value));
+        if !falling || !shares || self.sizes.is_empty() {
+            let why =
+                "sizes: give pairs of confidence and share from 0 to 1, highest confidence first";
+            problems.push(("sizes", why.to_owned()));
+        }
+        problems
+    }
+
+    fn size(&self, confidence: f64) -> f64 {
+        self.sizes.iter().find(|[from, _]| confidence >= *from).map_or(0.0, |[_, share]| *share)
+    }
+}
+
+/// What a model says to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Signal {
+    /// `None` for hold.
+    pub side: Option<Side>,
+    /// Calibrated probability of the answer, 0 to 1.
+    pub confidence: f64,
+    /// Price at which a position is closed at a loss.
+    pub stop_loss: Option<f64>,
+    /// Price at which it is closed at a gain.
+    pub take_profit: Option<f64>,
+    /// Share of the account; 0 for hold.
+    pub size: f64,
+}
+
+impl Signal {
+    /// `buy`, `sell` or `hold`.
+    pub fn name(&self) -> &'static str {
+        match self.side {
+            Some(Side::Buy) => "buy",
+            Some(Side::Sell) => "sell",
+            None => "hold",
+        }
+    }
+}
+
+/// The signal of probabilities (one a class, `signals` says -1, 0, +1 of each) at an entry price; `atr_share` is the ATR as
+/// a share of it. The likeliest class answers, the first of equals.
+pub fn decide(
+    probabilities: &[f64],
+    signals: impl Fn(usize) -> i8,
+    entry: f64,
+    atr_share: Option<f64>,
+    config: &SignalConfig,
+) -> Signal {
+    let mut best = 0;
+    for (class, p) in probabilities.iter().enumerate() {
+        if *p > probabilities[best] {
+            best = class;
+        }
+    }
+    let confidence = probabilities[best];
+    let side = Side::of_signal(signals(best)).filter(|_| confidence >= config.min_confidence);
+    let price = |distance: Distance, sign: f64| -> Option<f64> {
+        let side = side?;
+        Some(entry * (1.0 + sign * side.sign() * distance.share(atr_share)?))
+    };
+    Signal {
+        side,
+        confidence,
+        stop_loss: price(config.stop_loss, -1.0),
+        take_profit: price(config.take_profit, 1.0),
+        size: side.map_or(0.0, |_| config.size(confidence)),
+    }
+}
+
+/// A signal that nothing has settled yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Position {
+    /// `None` for hold.
+    pub side: Option<Side>,
+    /// Price that it counts from.
+    pub entry: f64,
+    /// Price at which it is closed at a loss.
+    pub stop_loss: Option<f64>,
+    /// Price at which it is closed at a gain.
+    pub take_profit: Option<f64>,
+    /// Close of the candle that was answered.
+    pub decided_at_us: Micros,
+    /// Instant at which it is closed whatever the price.
+    pub expires_at_us: Micros,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settled {
+    /// Won, lost, or neither.
+    pub outcome: SignalOutcome,
+    /// Mid price of the exit.
+    pub exit_price: f64,
+    /// When it was closed.
+    pub at_us: Micros,
+    /// What closed it.
+    pub reason: ExitReason,
+    /// In units of the quote currency; 0 for hold.
+    pub pnl: f64,
+    /// In per cent of entry.
+    pub pnl_percent: f64,
+    /// `pnl` less the costs of a round trip; 0 for hold.
+    pub pnl_net: f64,
+}
+
+/// Closes a position on the candles after its decision; `None` while it is open. A target is a win, a stop a loss, a time-out
+/// what it paid after `costs` (in price units of the pair). A hold wins where the price at the end lies within 0.5 % of entry.
+pub fn settle(bars: &Bars<'_>, position: &Position, costs: &Costs) -> Option<Settled> {
+    let first = bars.open_at_us.partition_point(|open| *open < position.decided_at_us);
+    let side = position.side.unwrap_or(Side::Buy);
+    let never =
+        LevelPrices { stop: -side.sign() * f64::INFINITY, target: side.sign() * f64::INFINITY };
+    let at = match position.side {
+        None => never,
+        Some(_) => LevelPrices {
+            stop: position.stop_loss.unwrap_or(never.stop),
+            target: position.take_profit.unwrap_or(never.target),
+        },
+    };
+    let exit = bars.first_exit(first, side, at, position.expires_at_us)?;
+    let Some(side) = position.side else {
+        let forward = exit.price / position.entry - 1.0;
+        return Some(Settled {
+            outcome: signal_outcome(None, forward, HOLD_THRESHOLD),
+            exit_price: exit.price,
+            at_us: exit.at_us,
+            reason: exit.reason,
+            pnl: 0.0,
+            pnl_percent: 0.0,
+            pnl_net: 0.0,
+        });
+    };
+    let pnl = side.sign() * (exit.price - position.entry);
+    let pnl_net = pnl - costs.round_trip();
+    Some(Settled {
+        outcome: match exit.reason {
+            ExitReason::Target => SignalOutcome::Win,
+            ExitReason::Stop => SignalOutcome::Loss,
+            ExitReason::TimeOut if pnl_net > 0.0 => SignalOutcome::Win,
+            ExitReason::TimeOut if pnl_net < 0.0 => SignalOutcome::Loss,
+            ExitReason::TimeOut => SignalOutcome::Breakeven,
+        },
+        exit_price: exit.price,
+        at_us: exit.at_us,
+        reason: exit.reason,
+        pnl,
+        pnl_percent: 100.0 * pnl / position.entry,
+        pnl_net,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{CandleColumns, Candles, HOUR_US, Timeframe};
+
+    fn of_three(class: usize) -> i8 {
+        class as i8 - 1
+    }
+
+    #[test]
+    fn the_likeliest_class_answers_with_levels_and_a_size() {
+        let config = SignalConfig::default();
+        let buy = decide(&[0.1, 0.2, 0.7], of_three, 2.0, None, &config);
+        assert_eq!((buy.name(), buy.confidence, buy.size), ("buy", 0.7, 0.10));
+        assert_eq!((buy.stop_loss, buy.take_profit), (Some(1.99), Some(2.02)));
+        let sell = decide(&[0.85, 0.1, 0.05], of_three, 2.0, None, &config);
+        assert_eq!((sell.name(), sell.size), ("sell", 0.15));
+        assert_eq!((sell.stop_loss, sell.take_profit), (Some(2.01), Some(1.98)));
+        let hold = decide(&[0.2, 0.6, 0.2], of_three, 2.0, None, &config);
+        assert_eq!((hold.name(), hold.stop_loss, hold.size), ("hold", None, 0.0));
+        let shy = SignalConfig { min_confidence: 0.75, ..config.clone() };
+        assert_eq!(decide(&[0.1, 0.2, 0.7], of_three, 2.0, None, &shy).name(), "hold");
+        let by_range = SignalConfig {
+            stop_loss: Distance { atr: Some(2.0), percent: None },
+            take_profit: Distance::default(),
+            ..config
+        };
+        let buy = decide(&[0.1, 0.2, 0.7], of_three, 2.0, Some(0.01), &by_range);
+        assert_eq!((buy.stop_loss, buy.take_profit), (Some(1.96), None));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        assert_eq!(SignalConfig::default().problems(), []);
+        let wrong = SignalConfig {
+            min_confidence: f64::NAN,
+            stop_loss: Distance { percent: Some(1.0), atr: Some(1.0) },
+            take_profit: Distance { percent: Some(-1.0), atr: None },
+            time_out_minutes: Some(0),
+            catch_up_hours: 0,
+            sizes: vec![[0.5, 0.1], [0.6, 0.2]],
+        };
+        let keys: Vec<&str> = wrong.problems().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(
+            keys,
+            [
+                "min_confidence",
+                "stop_loss",
+                "take_profit",
+                "time_out_minutes",
+                "catch_up_hours",
+                "sizes"
+            ]
+        );
+    }
+
+    #[test]
+    fn positions_are_settled_once_the_market_has_said_so() {
+        let mut columns = CandleColumns::default();
+        for (hour, close) in [1.0, 1.001, 1.004, 1.012, 1.012, 1.0].into_iter().enumerate() {
+            let prices = [close, close + 0.001, close - 0.001, close];
+            columns.push_raw(1_704_196_800_000_000 + hour as i64 * HOUR_US, prices, 0.0);
+        }
+        let as_of = "2025-01-01T00:00:00Z".parse().expect("an instant");
+        let candles =
+            Candles::new("EUR/USD".parse().expect("a pair"), Timeframe::Hour1, as_of, columns)
+                .expect("valid");
+        let bars = Bars::of(&candles);
+        let costs = Costs { spread: 0.0002, slippage: 0.0 };
+        let position = |side, hours: i64| Position {
+            side,
+            entry: 1.0,
+            stop_loss: Some(if side == Some(Side::Sell) { 1.005 } else { 0.995 }),
+            take_profit: Some(if side == Some(Side::Sell) { 0.99 } else { 1.01 }),
+            decided_at_us: candles.close_at_us(0),
+            expires_at_us: candles.close_at_us(0) + hours * HOUR_US,
+        };
+        let of = |side, hours| settle(&bars, &position(side, hours), &costs);
+        let won = of(Some(Side::Buy), 4).expect("the target was reached");
+        // The candle opens beyond the target: it fills at its open.
+        assert_eq!((won.outcome, won.exit_price), (SignalOutcome::Win, 1.012));
+        assert!((won.pnl - 0.012).abs() < 1e-12 && (won.pnl_percent - 1.2).abs() < 1e-9);
+        assert!((won.pnl_net - 0.0118).abs() < 1e-12);
+        let lost = of(Some(Side::Sell), 4).expect("the stop was reached");
+        assert_eq!((lost.outcome, lost.reason), (SignalOutcome::Loss, ExitReason::Stop));
+        let late = of(Some(Side::Buy), 2).expect("the time ran out");
+        assert_eq!((late.reason, late.exit_price), (ExitReason::TimeOut, 1.004));
+        assert_eq!(late.outcome, SignalOutcome::Win);
+        assert_eq!(of(Some(Side::Buy), 40).map(|one| one.reason), Some(ExitReason::Target));
+        assert_eq!(of(None, 2).map(|one| (one.outcome, one.pnl)), Some((SignalOutcome::Win, 0.0)));
+        assert_eq!(of(None, 3).map(|one| one.outcome), Some(SignalOutcome::Loss));
+        assert_eq!(of(None, 40), None, "the market has not got there yet");
+    }
+}
