@@ -33,6 +33,7 @@ pub mod artifact;
 pub mod db;
 pub mod feeds;
 pub mod notify;
+pub mod quotes;
 pub mod registry;
 pub mod report;
 

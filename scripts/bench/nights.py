@@ -12,7 +12,8 @@ import time
 
 from common import AIFX, emit, note, peak_mib
 
-AS_OF = "2025-10-19T01:00:00Z"
+AS_OF = "2025-10-05T01:00:00Z"
+# A fortnight later, so that production has mornings to be rehearsed on.
 NEXT_DAY = "2025-10-21T01:00:00Z"
 
 

@@ -3,6 +3,7 @@
 //! [`Cli`] is the whole command line, [`Command`] the list. Not here: what the commands do (`jobs`).
 
 mod backtest;
+mod collect;
 mod completions;
 mod config;
 mod cron;
@@ -147,6 +148,8 @@ pub enum Command {
     Rollback(rollback::RollbackArgs),
     /// List, show, compare and verify versions
     Models(models::ModelsArgs),
+    /// Fetch the newest closed candles from a quote provider
+    Collect(collect::CollectArgs),
     /// Answer every closed candle that production has not answered yet
     Predict(predict::PredictArgs),
     /// Close open signals at stop-loss, take-profit or time-out
@@ -220,6 +223,7 @@ impl Command {
             Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
             Command::Rollback(args) => rollback::run(args, setup, ui, &loading::probe),
             Command::Models(args) => models::run(args, setup, ui),
+            Command::Collect(args) => collect::run(args, setup, ui),
             Command::Predict(args) => predict::run(args, setup, ui),
             Command::Outcomes(args) => outcomes::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),

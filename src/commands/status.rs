@@ -75,6 +75,13 @@ impl Report for StatusReport {
         } else {
             page.table(&["pair", "timeframe", "candles", "first", "last", "age"], &[2, 5], &rows);
         }
+        for quality in self.quality.iter().filter(|quality| quality.verdict != "fresh") {
+            let why = quality.reason.as_deref().unwrap_or_default();
+            page.toned(
+                Tone::Warn,
+                format!("{} {}: {}, {why}", quality.pair, quality.timeframe, quality.verdict),
+            );
+        }
         if self.open_alerts > 0 {
             page.gap();
             page.toned(Tone::Warn, format!("{} open alerts", self.open_alerts));

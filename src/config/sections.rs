@@ -14,6 +14,7 @@ use crate::{
     market::{Pair, Timeframe},
     nn::ModelConfig,
     outcome::Costs,
+    quotes::CollectConfig,
     rank::RankingConfig,
     signal::SignalConfig,
 };
@@ -28,6 +29,8 @@ pub struct Config {
     pub threads: usize,
     /// Where the database is; secrets stand in the environment or `.env`.
     pub database: Database,
+    /// Where new candles come from.
+    pub collect: CollectConfig,
     /// The lines by name.
     pub lines: BTreeMap<LineName, LineConfig>,
 }
@@ -193,6 +196,9 @@ pub(super) fn object(config: &Config) -> Vec<Objection> {
         let why = "a password does not belong into this file; put DATABASE_URL into .env";
         list.push((vec!["database", "url"], why.to_owned()));
     }
+    within(&mut list, &["database", "wait"], config.database.wait as f64, 0.0, 3600.0);
+    let collect = config.collect.problems().into_iter();
+    list.extend(collect.map(|(key, why)| (vec!["collect", key], why)));
     list
 }
 

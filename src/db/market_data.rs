@@ -10,7 +10,9 @@ use postgres::{
     types::{ToSql, Type},
 };
 
-use super::{Db, Failed};
+use serde_json::json;
+
+use super::{Db, Failed, events, events::Channel};
 use crate::{
     fault::Fault,
     market::{CandleColumns, Candles, Pair, Timeframe, instant},
@@ -109,6 +111,7 @@ impl Db {
         timeframe: Timeframe,
         columns: &CandleColumns,
         dry_run: bool,
+        as_of: DateTime<Utc>,
     ) -> anyhow::Result<Upserted> {
         let doing = "cannot write candles";
         let mut tx = self.client.transaction().failed(doing)?;
@@ -169,6 +172,13 @@ impl Db {
         } else {
             merge(&mut tx, &key, doing)?
         };
+        if !dry_run && inserted + updated > 0 {
+            let last = columns.open_at_us.last().map(|at_us| instant(*at_us));
+            let payload = json!({
+                "pair": pair, "timeframe": timeframe, "inserted": inserted, "updated": updated, "last": last,
+            });
+            events::insert(&mut tx, Channel::NewMarketData, &payload, as_of).failed(doing)?;
+        }
         if dry_run {
             tx.rollback().failed(doing)?;
         } else {

@@ -9,6 +9,7 @@ pub mod health;
 pub mod market_data;
 mod migrate;
 pub mod model_versions;
+pub mod monitoring_runs;
 mod parameters;
 mod private;
 pub mod promotions;
@@ -30,6 +31,11 @@ pub struct Db {
 }
 
 impl Db {
+    /// Whether the connection is lost.
+    pub fn is_gone(&self) -> bool {
+        self.client.is_closed()
+    }
+
     /// Over a connection that was opened elsewhere.
     pub fn over(client: postgres::Client) -> Db {
         Db { client }

@@ -128,13 +128,30 @@ fn read_file(path: &Path, options: &ReadOptions) -> anyhow::Result<FileCandles> 
     if let Some(member) = &file.member {
         named = named.or(names::read(member));
     }
-    let layout = layout::detect(&file.text, &named)?;
+    of_text(&name, named, &file.text, options)
+}
+
+/// Reads the text of a file that came some other way; `name` is what says which pair it holds, where `options` do not.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(name: &str, text: &str, options: &ReadOptions) -> anyhow::Result<FileCandles> {
+    of_text(name, names::read(name), text, options)
+}
+
+fn of_text(
+    name: &str,
+    mut named: Named,
+    text: &str,
+    options: &ReadOptions,
+) -> anyhow::Result<FileCandles> {
+    let layout = layout::detect(text, &named)?;
     // LEAN keeps FXCM's own clock, New York's winter time all year; only the file's name says whose it is.
     let venue_is_fxcm = name.to_ascii_lowercase().contains("fxcm");
     let vendor =
         if layout.format == "lean" && venue_is_fxcm { layout::FXCM_ZONE } else { layout.zone };
     let zone = options.tz.unwrap_or(vendor);
-    let mut raw = rows::parse(&file.text, &layout, zone)?;
+    let mut raw = rows::parse(text, &layout, zone)?;
     if raw.columns.is_empty() && raw.refused.n == 0 {
         return Err(Fault::input("the file holds a header and no rows").into());
     }
@@ -155,7 +172,7 @@ fn read_file(path: &Path, options: &ReadOptions) -> anyhow::Result<FileCandles> 
         Fault::input(format!("the file name {name:?} does not say which pair it holds"))
             .hint("pass --pair, such as --pair EUR/USD, or name the file like EURUSD_1h.csv")
     })?;
-    let mut notes = layout.notes(options.tz, raw.n_naive, file.text.ends_with('\n'));
+    let mut notes = layout.notes(options.tz, raw.n_naive, text.ends_with('\n'));
     if let Some(other) = named.pair.as_ref().filter(|other| **other != pair) {
         notes.push(format!("the file's name says {other}; --pair {pair} was taken"));
     }

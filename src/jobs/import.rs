@@ -98,9 +98,13 @@ pub fn run(
     for path in &request.files {
         let imported = feeds::read(path, &request.options).and_then(|file| {
             let changed = match &mut db {
-                Some(db) => {
-                    Some(db.upsert_candles(&file.pair, file.timeframe, &file.columns, dry_run)?)
-                }
+                Some(db) => Some(db.upsert_candles(
+                    &file.pair,
+                    file.timeframe,
+                    &file.columns,
+                    dry_run,
+                    app.as_of,
+                )?),
                 None => None,
             };
             Ok(ImportedFile::new(path, file, changed))

@@ -6,6 +6,7 @@
 pub mod assess;
 pub mod backtest;
 mod checkpoint;
+pub mod collect;
 pub mod cron;
 pub mod daily;
 pub mod doctor;

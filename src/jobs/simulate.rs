@@ -113,7 +113,8 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<SimulateReport> {
     let mut db = app.db("simulate")?;
     let mut sum = Upserted::default();
     for made in &market {
-        let changed = db.upsert_candles(&made.pair, timeframe, &made.columns, request.dry_run)?;
+        let changed =
+            db.upsert_candles(&made.pair, timeframe, &made.columns, request.dry_run, app.as_of)?;
         sum.inserted += changed.inserted;
         sum.updated += changed.updated;
         sum.unchanged += changed.unchanged;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::overdue::{self, Overdue};
 use crate::{
     config::App,
-    db::{market_data::Coverage, repairs::Repair},
+    db::{market_data::Coverage, monitoring_runs::QualityRow, repairs::Repair},
     lineage::{LineName, Status, Version},
 };
 
@@ -19,6 +19,8 @@ pub struct StatusReport {
     pub lines: Vec<LineStatus>,
     /// What the table of candles holds.
     pub data: Vec<SeriesStatus>,
+    /// What the candles were worth when they were last collected.
+    pub quality: Vec<QualityRow>,
     /// Alerts that nobody has closed.
     pub open_alerts: i64,
 }
@@ -116,5 +118,11 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             SeriesStatus { pair, timeframe, n_candles, first, last, age_hours: hours(last) }
         });
     let data = data.collect();
-    Ok(StatusReport { as_of: app.as_of, lines, data, open_alerts: db.open_alerts()? })
+    Ok(StatusReport {
+        as_of: app.as_of,
+        lines,
+        data,
+        quality: db.last_quality(app.as_of)?,
+        open_alerts: db.open_alerts()?,
+    })
 }

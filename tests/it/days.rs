@@ -1,6 +1,17 @@
-//! The days: production answers each closed candle once, and every answer is settled once by what the market did.
+//! The days: candles come in, production answers each closed one once, and every answer is settled once by what the market
+//! did.
 
-use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use serde_json::{Value, json};
 
 use crate::nights::Field;
 
@@ -134,4 +145,112 @@ fn rows_that_say_too_little_stop_no_other_and_foreign_ones_are_left_alone() {
     let run = field.home.run(&["--as-of", "2025-10-08T10:00:00Z", "predict", "--json"]);
     assert_eq!((run.status, answers(&run.document()).len()), (0, 24));
     assert!(run.stderr.contains("EUR/USD"), "{}", run.stderr);
+}
+
+/// A quote provider with the candles that the table holds now, as Yahoo would give them; it answers until it is told to fail.
+fn quote_server(field: &Field) -> (String, Arc<AtomicBool>) {
+    let rows = field
+        .database
+        .client()
+        .query(
+            "SELECT replace(pair, '/', ''), extract(epoch FROM timestamp)::int8, open, high, low, close, volume FROM market_data
+             ORDER BY 1, 2",
+            &[],
+        )
+        .expect("read");
+    let candles: Vec<(String, i64, [f64; 5])> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), [2, 3, 4, 5, 6].map(|k| row.get(k))))
+        .collect();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = fails.clone();
+    // The thread ends with the process of the test.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut lines = BufReader::new(stream.try_clone().expect("a copy")).lines();
+            let first = lines.next().and_then(Result::ok).unwrap_or_default();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let number = |key: &str| -> i64 {
+                let rest = first.split(key).nth(1).unwrap_or_default();
+                rest.split(['&', ' ']).next().unwrap_or_default().parse().unwrap_or_default()
+            };
+            let (from, to) = (number("period1="), number("period2="));
+            let wanted: Vec<_> = candles
+                .iter()
+                .filter(|(pair, at, _)| first.contains(pair.as_str()) && (from..=to).contains(at))
+                .collect();
+            let column = |k: usize| wanted.iter().map(|one| one.2[k]).collect::<Vec<_>>();
+            let body = json!({"chart": {"error": null, "result": [{
+                "timestamp": wanted.iter().map(|one| one.1).collect::<Vec<_>>(),
+                "indicators": {"quote": [{
+                    "open": column(0), "high": column(1), "low": column(2), "close": column(3),
+                    "volume": column(4),
+                }]},
+            }]}})
+            .to_string();
+            let status = if told.load(Ordering::Relaxed) { "503 Away" } else { "200 OK" };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+            let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes());
+        }
+    });
+    (url, fails)
+}
+
+#[test]
+fn candles_come_in_once_are_revised_and_judged() {
+    let field = Field::new();
+    let (url, fails) = quote_server(&field);
+    let config = format!(
+        "lines:\n  fx-direction:\n    pairs: [EUR/USD, GBP/USD]\ncollect: {{url: '{url}', tries: 1, requests_per_second: 1000}}\n"
+    );
+    field.home.write("aifx.yaml", &config);
+    field.sql("DELETE FROM market_data WHERE timestamp >= '2025-10-07T00:00Z'");
+    let at = "2025-10-07T10:02:00Z";
+    let collected = field.json_at(at, &["collect"]);
+    let series = collected["series"].as_array().expect("series").clone();
+    assert_eq!(series.len(), 2);
+    for one in &series {
+        // Ten new hours; the one that is forming stays out.
+        assert_eq!((&one["inserted"], &one["updated"]), (&10.into(), &0.into()), "{one}");
+        assert_eq!(
+            (&one["last"], &one["verdict"]),
+            (&"2025-10-07T09:00:00Z".into(), &"fresh".into()),
+            "{one}"
+        );
+    }
+    assert_eq!(
+        field.count(
+            "ml_events WHERE channel = 'ml:new_market_data' AND as_of = '2025-10-07T10:02Z'"
+        ),
+        2
+    );
+    let again = field.json_at(at, &["collect"]);
+    assert_eq!(again["series"][0]["inserted"], 0);
+
+    // A candle that differs from what the provider says now is a revision, and the old value is kept.
+    field.sql(
+        "UPDATE market_data SET close = close * 1.0001, high = high * 1.0001
+               WHERE pair = 'EUR/USD' AND timestamp = '2025-10-07T08:00Z'",
+    );
+    let revised = field.json_at(at, &["collect", "--pairs", "EUR/USD"]);
+    assert_eq!(
+        (revised["series"][0]["updated"].as_u64(), field.count("market_data_revisions")),
+        (Some(1), 1)
+    );
+
+    // A hole is filled from the last candle on.
+    let later = field.json_at("2025-10-08T10:02:00Z", &["collect"]);
+    assert_eq!(later["series"][1]["inserted"], 24);
+    fails.store(true, Ordering::Relaxed);
+    let run = field.home.run(&["--as-of", "2025-10-08T18:02:00Z", "collect", "--json"]);
+    assert_eq!((run.status, &run.document()["n_failed"]), (5, &2.into()));
+    let shown = field.home.ok(&["--as-of", "2025-10-08T18:05:00Z", "status"]).stdout;
+    assert!(shown.contains("EUR/USD 1h: failed") && shown.contains("status 503"), "{shown}");
+    fails.store(false, Ordering::Relaxed);
+    let dry = field.json_at("2025-10-08T18:02:00Z", &["collect", "--dry-run"]);
+    assert_eq!((dry["series"][0]["inserted"].as_u64(), &dry["dry_run"]), (Some(8), &true.into()));
+    assert_eq!(field.count("market_data WHERE timestamp >= '2025-10-08T10:00Z'"), 0);
 }

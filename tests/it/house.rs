@@ -9,7 +9,7 @@ use std::{
 const FLOORS: [(&str, &[&str]); 6] = [
     ("COMMANDS", &["commands", "ui"]),
     ("JOBS", &["jobs", "config"]),
-    ("EDGES", &["registry", "artifact", "db", "feeds", "notify", "report"]),
+    ("EDGES", &["registry", "artifact", "db", "quotes", "feeds", "notify", "report"]),
     ("LEARNING", &["train", "inference", "nn", "libtorch"]),
     (
         "CORE",

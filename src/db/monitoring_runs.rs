@@ -1,0 +1,78 @@
+//! Table `monitoring_runs`: what was looked at and what followed. Here the quality of the candles after a collect.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Db, Failed};
+use crate::market::{Pair, Timeframe};
+
+/// How it stood with the candles of a series when they were last collected.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QualityRow {
+    /// The pair.
+    pub pair: String,
+    /// The timeframe.
+    pub timeframe: String,
+    /// `fresh`, `late`, `gap`, `spike` or `flat`.
+    pub verdict: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The instant that the collect took for now.
+    pub as_of: DateTime<Utc>,
+}
+
+impl Db {
+    /// Records the verdict on a series.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn record_quality(
+        &mut self,
+        pair: &Pair,
+        timeframe: Timeframe,
+        verdict: &str,
+        reason: Option<&str>,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let metrics = json!({"pair": pair.to_string(), "timeframe": timeframe.name()});
+        self.client
+            .execute(
+                "INSERT INTO monitoring_runs (verdict, reason, metrics, as_of) VALUES ($1, $2, $3, $4)",
+                &[&format!("data:{verdict}"), &reason, &metrics, &as_of],
+            )
+            .failed("cannot record the quality of the candles")?;
+        Ok(())
+    }
+
+    /// The last verdict on each series up to `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_quality(&mut self, as_of: DateTime<Utc>) -> anyhow::Result<Vec<QualityRow>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT DISTINCT ON (metrics->>'pair', metrics->>'timeframe') metrics, verdict, reason, as_of
+                 FROM monitoring_runs WHERE verdict LIKE 'data:%' AND as_of <= $1
+                 ORDER BY metrics->>'pair', metrics->>'timeframe', as_of DESC, id DESC",
+                &[&as_of],
+            )
+            .failed("cannot read the quality of the candles")?;
+        let text =
+            |metrics: &Value, key: &str| metrics[key].as_str().unwrap_or_default().to_owned();
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let metrics: Value = row.get(0);
+                QualityRow {
+                    pair: text(&metrics, "pair"),
+                    timeframe: text(&metrics, "timeframe"),
+                    verdict: row.get::<_, String>(1).trim_start_matches("data:").to_owned(),
+                    reason: row.get(2),
+                    as_of: row.get(3),
+                }
+            })
+            .collect())
+    }
+}
