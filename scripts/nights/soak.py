@@ -78,7 +78,7 @@ class Faults:
 
     def kill(self, job, at):
         process = self.home.start(COMMANDS[job], at=at)
-        time.sleep(self.random.uniform(0.0, 2.5))
+        time.sleep(self.random.uniform(0.0, 0.7))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             self.counts["kills"] += 1
@@ -86,7 +86,7 @@ class Faults:
 
     def restart(self, job, at):
         process = self.home.start(COMMANDS[job], at=at)
-        time.sleep(self.random.uniform(0.0, 1.5))
+        time.sleep(self.random.uniform(0.0, 0.7))
         self.home.run("db", "stop", allowed=range(256))
         self.home.run("db", "start")
         self.counts["database restarts"] += 1

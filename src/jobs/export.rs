@@ -3,9 +3,11 @@
 //! One snapshot, one pass, complete or not at all: files are written to a folder beside the wanted one, synced, renamed.
 //! Candles alone stream through in bounded memory; features and labels need one series at a time.
 
+mod file;
+
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::Write,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -17,8 +19,8 @@ use polars::prelude::*;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
 use polars_parquet::write::{StatisticsOptions, ZstdLevel};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use self::file::HashedFile;
 use crate::{
     artifact,
     config::App,
@@ -653,52 +655,6 @@ fn push_instant(bytes: &mut Vec<u8>, at_us: i64) {
     two(bytes, at.second(), b'Z');
 }
 
-/// Bytes after which the kernel is asked to begin writing: what is left for the sync at the end is then little.
-const WRITE_BACK: u64 = 8 << 20;
-
-/// A file that knows its content's hash.
-struct HashedFile {
-    file: BufWriter<File>,
-    hasher: Sha256,
-    n_bytes: u64,
-    n_asked: u64,
-}
-
-impl HashedFile {
-    /// Starts the disk on what was written since the last time.
-    fn write_back(&mut self) {
-        let len = std::num::NonZeroU64::new(self.n_bytes - self.n_asked);
-        // Only advice: where it is not taken, the sync at the end does all of it.
-        let _ = rustix::fs::fadvise(
-            self.file.get_ref(),
-            self.n_asked,
-            len,
-            rustix::fs::Advice::DontNeed,
-        );
-        self.n_asked = self.n_bytes;
-    }
-}
-
-impl Write for HashedFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.hasher.update(bytes);
-        self.file.write_all(bytes)?;
-        self.n_bytes += bytes.len() as u64;
-        if self.n_bytes - self.n_asked >= WRITE_BACK {
-            self.write_back();
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
-}
-
 /// A Parquet file under way: compressed and written by a thread of its own while the next candles are read.
 struct ParquetSink {
     frames: SyncSender<DataFrame>,
@@ -747,33 +703,4 @@ fn write_frames(
         writer.write_batch(&frame)?;
     }
     writer.finish().map(drop)
-}
-
-impl HashedFile {
-    fn create(path: &Path) -> anyhow::Result<HashedFile> {
-        let file = File::create(path).map_err(|error| {
-            anyhow::Error::from(Fault::resource(error))
-                .context(format!("cannot write {}", path.display()))
-        })?;
-        Ok(HashedFile {
-            file: BufWriter::with_capacity(1 << 20, file),
-            hasher: Sha256::new(),
-            n_bytes: 0,
-            n_asked: 0,
-        })
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        Ok(self.write_all(bytes).map_err(Fault::resource)?)
-    }
-
-    fn finish(self) -> anyhow::Result<String> {
-        let file = self.file.into_inner().map_err(|error| Fault::resource(error.error()))?;
-        file.sync_all().map_err(Fault::resource)?;
-        Ok(hex(self.hasher))
-    }
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
