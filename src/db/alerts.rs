@@ -5,8 +5,12 @@ use uuid::Uuid;
 use super::{Db, Failed};
 use crate::lineage::LineName;
 
+/// Hours for which people are not told of the same cause again.
+const COOL_DOWN_H: i32 = 1;
+
 impl Db {
-    /// Raises an alert, or counts once more where its cause is open already.
+    /// Raises an alert, or counts once more where its cause is open already. True where people should be told now: they
+    /// were not yet, or longer ago than the cool-down.
     ///
     /// # Errors
     /// When the database fails.
@@ -16,32 +20,50 @@ impl Db {
         cause: &str,
         severity: &str,
         message: &str,
-    ) -> anyhow::Result<()> {
-        self.client
-            .execute(
+    ) -> anyhow::Result<bool> {
+        let row = self
+            .client
+            .query_one(
                 "INSERT INTO alerts (alert_id, line, cause, severity, message, raised_at, last_seen_at)
                  VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp())
                  ON CONFLICT (cause) WHERE resolved_at IS NULL
                  DO UPDATE SET last_seen_at = clock_timestamp(), n_seen = alerts.n_seen + 1,
-                               message = EXCLUDED.message",
-                &[&Uuid::now_v7(), &line.as_str(), &cause, &severity, &message],
+                               message = EXCLUDED.message
+                 RETURNING notified_at IS NULL OR notified_at < clock_timestamp() - make_interval(hours => $6)",
+                &[&Uuid::now_v7(), &line.as_str(), &cause, &severity, &message, &COOL_DOWN_H],
             )
             .failed("cannot raise an alert")?;
-        Ok(())
+        Ok(row.get(0))
     }
 
-    /// Closes the alert of a cause that is gone.
+    /// Remembers that people were told of an open alert.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn resolve_alert(&mut self, cause: &str) -> anyhow::Result<()> {
+    pub fn alert_told(&mut self, cause: &str) -> anyhow::Result<()> {
         self.client
             .execute(
-                "UPDATE alerts SET resolved_at = clock_timestamp() WHERE cause = $1 AND resolved_at IS NULL",
+                "UPDATE alerts SET notified_at = clock_timestamp() WHERE cause = $1 AND resolved_at IS NULL",
+                &[&cause],
+            )
+            .failed("cannot record that an alert was sent")?;
+        Ok(())
+    }
+
+    /// Closes the alert of a cause that is gone. True where people were told of it, and should hear that it is over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn resolve_alert(&mut self, cause: &str) -> anyhow::Result<bool> {
+        let row = self
+            .client
+            .query_opt(
+                "UPDATE alerts SET resolved_at = clock_timestamp() WHERE cause = $1 AND resolved_at IS NULL
+                 RETURNING notified_at IS NOT NULL",
                 &[&cause],
             )
             .failed("cannot close an alert")?;
-        Ok(())
+        Ok(row.is_some_and(|row| row.get(0)))
     }
 
     /// Alerts that are not resolved.

@@ -3,6 +3,7 @@
 //! A long job tells its caller what it does through a [`Watch`]; what it found it returns as a plain report.
 //! Not here: how a report reads (`commands`), and anything that could be a function of values alone (CORE).
 
+mod alerts;
 pub mod assess;
 pub mod backtest;
 mod checkpoint;

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
-    daily, loading, material,
+    alerts, daily, loading, material,
     replay::{self, Actor, Cast},
 };
 use crate::{
@@ -135,7 +135,8 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         return Ok(report);
     }
     loading::libtorch()?;
-    let version = who_answers(&mut cast, &mut db, name, production, &mut report.notes, request)?;
+    let version =
+        who_answers(app, &mut cast, &mut db, name, production, &mut report.notes, request)?;
     let actor = cast.loaded(version).map_err(Fault::integrity)?;
     answer(app, line, actor, &mut series, &mut report)?;
     report.version = Some(version);
@@ -215,6 +216,7 @@ fn gather(
 
 /// Production, or where it cannot be loaded what it replaced.
 fn who_answers(
+    app: &App,
     cast: &mut Cast,
     db: &mut Db,
     name: &LineName,
@@ -226,7 +228,7 @@ fn who_answers(
     let why = match cast.actor(production) {
         Ok(_) => {
             if !request.dry_run {
-                db.resolve_alert(&cause)?;
+                notes.extend(alerts::resolve(app, db, name, &cause)?);
             }
             return Ok(production);
         }
@@ -238,7 +240,7 @@ fn who_answers(
         None => format!("{production} cannot answer ({why}), and no version before it can"),
     };
     if !request.dry_run {
-        db.raise_alert(name, &cause, "critical", &message)?;
+        notes.extend(alerts::raise(app, db, name, &cause, &message)?);
     }
     match before {
         Some(version) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Stop, Watch, loading, promote};
+use super::{Stop, Watch, alerts, loading, promote};
 use crate::{
     config::App,
     db::{
@@ -89,7 +89,10 @@ pub(crate) fn on_record<T>(
         },
     )?;
     let (end, outcome) = match work(&run) {
-        Ok(Ended::Published(value)) => return Ok(value),
+        Ok(Ended::Published(value)) => {
+            tell_of_end(app, job, None);
+            return Ok(value);
+        }
         Ok(Ended::Completed(value, outcome)) => (End::Completed(outcome), Ok(value)),
         Ok(Ended::Skipped(value, reason)) => (End::Skipped(reason), Ok(value)),
         Err(error) => {
@@ -106,9 +109,30 @@ pub(crate) fn on_record<T>(
     };
     let written =
         app.db(job.name).and_then(|mut db| db.end_run(run.run_id, &end, &Figures::default()));
+    match &end {
+        End::Failed(why) => tell_of_end(app, job, Some(why)),
+        End::Completed(_) | End::Skipped(_) => tell_of_end(app, job, None),
+        End::Interrupted(_) | End::Abandoned(_) => {}
+    }
     match (outcome, written) {
         (Err(error), _) => Err(error),
         (Ok(value), written) => written.map(|()| value),
+    }
+}
+
+/// An alert where a job failed, and its end where one that had failed ends well. What goes wrong with that is a warning: the
+/// job is over.
+fn tell_of_end(app: &App, job: &Job<'_>, failed: Option<&str>) {
+    let cause = format!("job-failed:{}:{}", job.name, job.line);
+    let told = app.db(job.name).and_then(|mut db| match failed {
+        Some(why) => {
+            let message = format!("the {} run of {} failed: {why}", job.name, job.line);
+            alerts::raise(app, &mut db, job.line, &cause, &message)
+        }
+        None => alerts::resolve(app, &mut db, job.line, &cause),
+    });
+    for text in told.unwrap_or_else(|error| vec![format!("{error:#}")]) {
+        tracing::warn!("{text}");
     }
 }
 

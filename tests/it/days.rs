@@ -2,10 +2,10 @@
 //! did.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -253,4 +253,59 @@ fn candles_come_in_once_are_revised_and_judged() {
     let dry = field.json_at("2025-10-08T18:02:00Z", &["collect", "--dry-run"]);
     assert_eq!((dry["series"][0]["inserted"].as_u64(), &dry["dry_run"]), (Some(8), &true.into()));
     assert_eq!(field.count("market_data WHERE timestamp >= '2025-10-08T10:00Z'"), 0);
+}
+
+/// A webhook that keeps what it is told.
+fn webhook() -> (String, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = heard.clone();
+    // The thread ends with the process of the test.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut reader = BufReader::new(stream.try_clone().expect("a copy"));
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a number");
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("the body");
+            kept.lock().expect("held").push(serde_json::from_slice(&body).expect("JSON"));
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+    });
+    (url, heard)
+}
+
+#[test]
+fn a_job_that_fails_is_told_of_once_and_once_more_when_it_is_well() {
+    let mut field = Field::new();
+    let (url, heard) = webhook();
+    field.home.set("WEBHOOK_URL", &url);
+    let spoil = "UPDATE market_data SET close = close * 9 WHERE pair = 'EUR/USD' AND timestamp = '2025-10-01T10:00Z'";
+    field.sql(spoil);
+    for _ in 0..2 {
+        let run = field.home.run(&["--as-of", TRAINED, "train-weekly"]);
+        run.refuses(4, &["EUR/USD"]);
+    }
+    let titles = || -> Vec<String> {
+        let heard = heard.lock().expect("held");
+        heard.iter().map(|one| one["title"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(titles(), ["aifx: fx-direction needs you"], "once within the cool-down");
+    let text = heard.lock().expect("held")[0]["text"].to_string();
+    assert!(
+        text.contains("the weekly run of fx-direction failed") && text.contains("EUR/USD"),
+        "{text}"
+    );
+    assert_eq!(field.count("alerts WHERE resolved_at IS NULL AND n_seen = 2"), 1);
+    field.sql("UPDATE market_data SET close = close / 9 WHERE pair = 'EUR/USD' AND timestamp = '2025-10-01T10:00Z'");
+    field.json_at(TRAINED, &["train-weekly"]);
+    assert_eq!(titles()[1..], ["aifx: fx-direction has recovered"]);
+    assert_eq!(field.count("alerts WHERE resolved_at IS NULL"), 0);
 }
