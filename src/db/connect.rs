@@ -60,9 +60,10 @@ struct Tls {
 impl Tls {
     fn of(
         parameters: &Parameters,
-        hosts: &[Host],
+        config: &Config,
         variables: Variables<'_>,
     ) -> Result<(Tls, Option<String>), Fault> {
+        let hosts = config.get_hosts();
         let in_home = |name: &str| {
             let home = variables("HOME")?;
             Some(PathBuf::from(home).join(".postgresql").join(name)).filter(|path| path.exists())
@@ -71,11 +72,13 @@ impl Tls {
             parameters.get(key).map(PathBuf::from).or_else(|| in_home(name))
         };
         let root = given("sslrootcert", "root.crt").filter(|root| root.as_os_str() != "system");
-        let remote = hosts.iter().any(is_remote);
+        // An address without a name is a place of its own; beside a name it only spares the look-up.
+        let by_address =
+            hosts.is_empty() && config.get_hostaddrs().iter().any(|ip| !ip.is_loopback());
+        let remote = by_address || hosts.iter().any(is_remote);
+        let is_socket = !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Unix(_)));
         let (tries, verify): (&[SslMode], _) = match parameters.get("sslmode") {
-            _ if hosts.iter().all(|host| matches!(host, Host::Unix(_))) => {
-                (&[SslMode::Disable], Verify::Nothing)
-            }
+            _ if is_socket => (&[SslMode::Disable], Verify::Nothing),
             None if remote => (&[SslMode::Require], Verify::AuthorityAndName),
             None | Some("prefer") => (&[SslMode::Prefer, SslMode::Disable], Verify::Nothing),
             Some("disable") => (&[SslMode::Disable], Verify::Nothing),
@@ -281,7 +284,7 @@ impl Source {
                 warnings.extend(warning);
             }
         }
-        let (tls, warning) = Tls::of(parameters, config.get_hosts(), variables)?;
+        let (tls, warning) = Tls::of(parameters, &config, variables)?;
         warnings.extend(warning);
         Ok(Source { shown: shown(&config), config, tls, warnings })
     }
@@ -437,6 +440,8 @@ mod tests {
         use Verify::{Authority, AuthorityAndName, Nothing};
         for (text, tries, verify, warned) in [
             ("postgresql://u@db.example/fx", &[Require][..], AuthorityAndName, false),
+            ("hostaddr=10.1.2.3 user=u", &[Require], AuthorityAndName, false),
+            ("hostaddr=127.0.0.1 user=u", &[Prefer, Disable], Nothing, false),
             ("postgresql://u@localhost/fx", &[Prefer, Disable], Nothing, false),
             ("host=/run/postgresql dbname=fx sslmode=require", &[Disable], Nothing, false),
             ("postgresql://u@db.example/fx?sslmode=disable", &[Disable], Nothing, false),
