@@ -30,6 +30,8 @@ class Empty(http.server.BaseHTTPRequestHandler):
     """Yahoo's answer with one new candle at 12:00."""
 
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet: two wait 40 ms for each other (Nagle and delayed acknowledgement).
+    wbufsize = -1
     at = 1760616000
 
     def do_GET(self):

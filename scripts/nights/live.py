@@ -34,6 +34,8 @@ class Quotes(http.server.BaseHTTPRequestHandler):
     """Yahoo's chart API over candles in memory."""
 
     series = {}
+    # Head and body in one packet.
+    wbufsize = -1
 
     def do_GET(self):
         url = urllib.parse.urlparse(self.path)
