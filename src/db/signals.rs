@@ -225,16 +225,26 @@ impl Db {
         let reasons: Vec<&str> = closings.iter().map(|one| one.reason).collect();
         let at: Vec<DateTime<Utc>> = closings.iter().map(|one| one.at).collect();
         let numbers = |of: &dyn Fn(&Closing) -> f64| closings.iter().map(of).collect::<Vec<_>>();
-        let rows = tx
-            .query(
-                "UPDATE trading_signals s
-                    SET outcome = c.outcome, exit_reason = c.reason, closed_at = c.at, exit_price = c.price,
-                        pnl = c.pnl, pnl_percent = c.percent, pnl_net = c.net, settled_as_of = $2
-                   FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::float8[], $8::float8[],
-                        $9::float8[], $10::float8[]) AS c(id, outcome, reason, at, price, pnl, percent, net)
-                  WHERE s.line = $1 AND s.id::text = c.id AND s.outcome IS NULL
-                  RETURNING s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
-                            s.exit_reason, c.net",
+        // The events are made where the rows are: taking a hundred thousand of them here and back costs as much again.
+        let row = tx
+            .query_one(
+                "WITH closed AS (
+                    UPDATE trading_signals s
+                       SET outcome = c.outcome, exit_reason = c.reason, closed_at = c.at, exit_price = c.price,
+                           pnl = c.pnl, pnl_percent = c.percent, pnl_net = c.net, settled_as_of = $2
+                      FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::float8[], $8::float8[],
+                           $9::float8[], $10::float8[]) AS c(id, outcome, reason, at, price, pnl, percent, net)
+                     WHERE s.line = $1 AND s.id::text = c.id AND s.outcome IS NULL
+                     RETURNING s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
+                               s.exit_reason, c.net),
+                 told AS (
+                    INSERT INTO ml_events (event_id, channel, payload, as_of)
+                    SELECT gen_random_uuid(), $11,
+                           jsonb_build_object('line', $1::text, 'version', model_version, 'pair', pair,
+                               'timeframe', timeframe, 'signal', signal, 'candle', candle_timestamp,
+                               'outcome', outcome, 'reason', exit_reason, 'pnl_net', net), $2
+                      FROM closed RETURNING 1)
+                 SELECT count(*) FROM told",
                 &[
                     &line.as_str(),
                     &as_of,
@@ -246,21 +256,12 @@ impl Db {
                     &numbers(&|one| one.pnl),
                     &numbers(&|one| one.pnl_percent),
                     &numbers(&|one| one.pnl_net),
+                    &Channel::SignalOutcome.name(),
                 ],
             )
             .failed(doing)?;
-        let payload = |row: &Row| {
-            json!({
-                "line": line, "version": row.get::<_, Option<String>>(0),
-                "pair": row.get::<_, Option<String>>(1), "timeframe": row.get::<_, Option<String>>(2),
-                "signal": row.get::<_, Option<String>>(3), "candle": row.get::<_, Option<DateTime<Utc>>>(4),
-                "outcome": row.get::<_, Option<String>>(5), "reason": row.get::<_, Option<String>>(6),
-                "pnl_net": row.get::<_, f64>(7),
-            })
-        };
-        insert_events(&mut tx, Channel::SignalOutcome, rows.iter().map(payload).collect(), as_of)?;
         tx.commit().failed(doing)?;
-        Ok(rows.len())
+        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
     }
 }
 
