@@ -226,17 +226,34 @@ const HEADS: [&str; 12] = [
     "Score",
 ];
 
+/// Versions that are in sight at once; the others are folded away.
+const IN_SIGHT: usize = 10;
+
+fn ranked(rows: &[&MonthlyRow]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr { @for head in HEADS { th { (head) } } } }
+            tbody { @for row in rows {
+                tr { @for cell in cells(row) { td { (cell) } } }
+                @if let Some(why) = &row.why { tr { td {} td.why colspan="11" { (why) } } }
+            } }
+        } }
+    }
+}
+
 fn ranking(page: &MonthlyPage) -> Markup {
+    let (mut shown, mut folded) = (Vec::new(), Vec::new());
+    for (place, row) in page.rows.iter().enumerate() {
+        let in_sight = place < IN_SIGHT || row.status == "production";
+        if in_sight { shown.push(row) } else { folded.push(row) }
+    }
     html! {
         h2 { "The ranking" }
         div.card {
-            div.scroll { table {
-                thead { tr { @for head in HEADS { th { (head) } } } }
-                tbody { @for row in &page.rows {
-                    tr { @for cell in cells(row) { td { (cell) } } }
-                    @if let Some(why) = &row.why { tr { td {} td.why colspan="11" { (why) } } }
-                } }
-            } }
+            (ranked(&shown))
+            @if !folded.is_empty() {
+                details { summary { "The other " (folded.len()) " versions" } (ranked(&folded)) }
+            }
             p.soft {
                 "Versions that cannot be told from the best by their daily log-loss come first (model confidence set, 90 %); the score orders inside. "
                 "Log-loss saved is against the class shares known when the month began; across zero: not told apart. Days that a version, or an ancestor, had seen are left out."
@@ -270,7 +287,7 @@ fn scores(page: &MonthlyPage) -> Markup {
                         @for (name, _) in scored[0].1.terms() { th.num { (name) } }
                         th.num { "Score" }
                     } }
-                    tbody { @for (row, score) in &scored { tr {
+                    tbody { @for (row, score) in scored.iter().take(IN_SIGHT) { tr {
                         td { (place(row)) }
                         td { (row.version) }
                         @for (name, term) in score.terms() {
@@ -279,7 +296,7 @@ fn scores(page: &MonthlyPage) -> Markup {
                         td.num { (number(score.total, 3)) }
                     } } }
                 } }
-                p.soft { "Weighted points, below them the figure that earned them; a figure without a value earns none." }
+                p.soft { @if scored.len() > IN_SIGHT { "The first " (IN_SIGHT) ". " } "Weighted points, below them the figure that earned them; a figure without a value earns none." }
             }
         }
     }
