@@ -29,8 +29,8 @@ trap stop_server EXIT
 export AIFX_TEST_PGHOST="$pg"
 
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --locked
+  cargo nextest run --locked --no-fail-fast
 else
-  cargo test --locked
+  cargo test --locked --no-fail-fast
 fi
 cargo test --locked --doc
