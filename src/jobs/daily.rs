@@ -719,7 +719,7 @@ impl Work<'_> {
         let step = night.learned.len().div_ceil(8).max(1);
         let probe: Vec<u32> = night.learned.iter().step_by(step).map(|sample| sample.row).collect();
         files.insert(artifact::PROBE, tuned.probe(&windows, &probe))?;
-        files.insert(artifact::TORCHSCRIPT, loading::torchscript(app, tuned)?)?;
+        files.insert(artifact::TORCHSCRIPT, loading::torchscript(tuned)?)?;
         let page = report::DailyPage {
             line: name,
             version,

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::{
     artifact::{METADATA, MODEL, Metadata, PROBE, VersionFiles},
-    config::App,
     fault::Fault,
     inference::{ModelSpec, Predictor},
     libtorch,
@@ -69,20 +68,19 @@ pub fn probe(files: &VersionFiles) -> anyhow::Result<()> {
     })
 }
 
-/// LibTorch writes to a path only: a private file, read back, so that our own writer makes the version's.
+/// LibTorch writes to a path only, and ends the process where the disk is full: it gets memory by a path, which is read back,
+/// so that our own writer makes the version's file.
 ///
 /// # Errors
-/// Exit 9 when LibTorch or the disk refuses.
-pub(crate) fn torchscript(app: &App, predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
-    let folder = app.home.join("data").join("checkpoints");
-    std::fs::create_dir_all(&folder).map_err(Fault::resource)?;
-    let path = folder.join(format!("torchscript-{}.pt", std::process::id()));
-    let bytes = predictor
-        .export_torchscript(&path)
-        .map_err(|error| Fault::resource(error).into())
-        .and_then(|()| {
-            std::fs::read(&path).map_err(|error| anyhow::Error::from(Fault::resource(error)))
-        });
-    let _ = std::fs::remove_file(&path);
-    bytes
+/// Exit 9 when LibTorch or the system refuses.
+pub(crate) fn torchscript(predictor: &Predictor) -> anyhow::Result<Vec<u8>> {
+    use std::{io::Read, os::fd::AsRawFd};
+    let memory = rustix::fs::memfd_create("aifx-torchscript", rustix::fs::MemfdFlags::CLOEXEC)
+        .map_err(Fault::resource)?;
+    let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+    predictor.export_torchscript(path.as_ref()).map_err(Fault::resource)?;
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::open(&path).map_err(Fault::resource)?;
+    file.read_to_end(&mut bytes).map_err(Fault::resource)?;
+    Ok(bytes)
 }

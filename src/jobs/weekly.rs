@@ -514,7 +514,7 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
     files.insert(artifact::REFERENCE, pretty(work.reference)?)?;
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
-    files.insert(artifact::TORCHSCRIPT, loading::torchscript(app, &predictor)?)?;
+    files.insert(artifact::TORCHSCRIPT, loading::torchscript(&predictor)?)?;
     let page = page::version_report(work, version, &assessment, predictor.spec(), &verdict);
     files.insert(artifact::REPORT, report::version_page(&page))?;
     let description = description(work, predictor.spec())?;
