@@ -176,7 +176,7 @@ impl Db {
         Ok(rows.len())
     }
 
-    /// Signals of a line without an outcome, oldest first; `None`: also those that other programs wrote.
+    /// Signals of a line without an outcome, by series and candle; those that other programs wrote have no line.
     ///
     /// # Errors
     /// When the database fails.

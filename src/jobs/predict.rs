@@ -127,9 +127,9 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         report.reason = Some("the line has no production version; aifx promote VERSION".into());
         return Ok(report);
     };
-    let mut series = gather(app, &mut db, name, line, &mut report.notes)?;
+    let waiting = gather(app, &mut db, name, line, &mut report.notes)?;
     report.seconds.read = began.elapsed().as_secs_f64();
-    if series.is_empty() {
+    if waiting.candles.is_empty() {
         report.status = "nothing-new";
         report.reason = Some("every closed candle is answered".into());
         return Ok(report);
@@ -138,7 +138,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     let version =
         who_answers(app, &mut cast, &mut db, name, production, &mut report.notes, request)?;
     let actor = cast.loaded(version).map_err(Fault::integrity)?;
-    answer(app, line, actor, &mut series, &mut report)?;
+    answer(app, line, actor, &waiting, &mut report)?;
     report.version = Some(version);
     if request.dry_run {
         report.status = "planned";
@@ -153,11 +153,12 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     Ok(report)
 }
 
-/// A series with candles that wait for an answer.
+/// The series with candles that wait for an answer.
+#[derive(Default)]
 struct Waiting {
-    candles: Candles,
-    /// The first row that waits.
-    first: usize,
+    candles: Vec<Candles>,
+    /// Of each, the first row that waits.
+    first: Vec<usize>,
 }
 
 /// The series that have something to answer, with the history that it takes. A series without candles keeps no other from
@@ -168,7 +169,7 @@ fn gather(
     name: &LineName,
     line: &LineConfig,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Vec<Waiting>> {
+) -> anyhow::Result<Waiting> {
     let set = material::feature_set(line)?;
     let oldest = app.as_of - TimeDelta::hours(i64::from(line.signals.catch_up_hours));
     let answered: BTreeMap<(String, String), DateTime<Utc>> = db
@@ -176,7 +177,7 @@ fn gather(
         .into_iter()
         .map(|(pair, timeframe, at)| ((pair, timeframe), at))
         .collect();
-    let mut waiting = Vec::new();
+    let mut waiting = Waiting::default();
     for &timeframe in &line.timeframes {
         for pair in &line.pairs {
             let key = (pair.to_string(), timeframe.name().to_owned());
@@ -207,7 +208,8 @@ fn gather(
                 })
                 .last();
             if let Some(first) = first {
-                waiting.push(Waiting { candles, first });
+                waiting.candles.push(candles);
+                waiting.first.push(first);
             }
         }
     }
@@ -258,22 +260,20 @@ fn answer(
     app: &App,
     line: &LineConfig,
     actor: &Actor,
-    series: &mut [Waiting],
+    waiting: &Waiting,
     report: &mut PredictReport,
 ) -> anyhow::Result<()> {
     let spec = actor.predictor.spec();
     let computing = Instant::now();
     let set = features::by_name(&spec.feature_set).map_err(Fault::integrity)?;
-    let candles: Vec<Candles> = series.iter().map(|waiting| waiting.candles.clone()).collect();
-    let all: Vec<Features> = features::compute_all(set, &candles);
+    let all: Vec<Features> = features::compute_all(set, &waiting.candles);
     let support = daily::support(actor)?;
     let mut asked = Vec::new();
     let mut offset = 0;
-    for (waiting, features) in series.iter().zip(&all) {
-        let candles = &waiting.candles;
+    for ((candles, &first), features) in waiting.candles.iter().zip(&waiting.first).zip(&all) {
         let timeframe = candles.timeframe();
         let gaps = calendar::gaps(timeframe, candles.open_at_us());
-        for row in waiting.first..candles.len() {
+        for row in first..candles.len() {
             let unbroken_from =
                 gaps.iter().rev().find(|gap| gap.row <= row).map_or(0, |gap| gap.row);
             let why = if row + 1 < features.first_complete_row() + spec.lookback {
