@@ -6,6 +6,7 @@
 pub mod fault;
 pub mod lineage;
 pub mod market;
+pub mod memory;
 pub mod stats;
 
 // CORE: values in, values out.

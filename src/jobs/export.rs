@@ -4,23 +4,20 @@
 //! Candles alone stream through in bounded memory; features and labels need one series at a time.
 
 mod file;
+mod parquet;
 
 use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread::JoinHandle,
 };
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
-use polars_io::parquet::write::{ParquetCompression, ParquetWriter};
-use polars_parquet::write::{StatisticsOptions, ZstdLevel};
 use serde::Serialize;
 
-use self::file::HashedFile;
+use self::{file::HashedFile, parquet::ParquetSink};
 use crate::{
     artifact,
     config::App,
@@ -35,7 +32,7 @@ use crate::{
 };
 
 /// Rows of a row group, and of what is held at once.
-const BATCH: usize = 128 * 1024;
+const BATCH: usize = 64 * 1024;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -653,54 +650,4 @@ fn push_instant(bytes: &mut Vec<u8>, at_us: i64) {
     two(bytes, at.hour(), b':');
     two(bytes, at.minute(), b':');
     two(bytes, at.second(), b'Z');
-}
-
-/// A Parquet file under way: compressed and written by a thread of its own while the next candles are read.
-struct ParquetSink {
-    frames: SyncSender<DataFrame>,
-    writer: JoinHandle<anyhow::Result<String>>,
-}
-
-impl ParquetSink {
-    fn start(path: &Path, like: &DataFrame) -> anyhow::Result<ParquetSink> {
-        let mut file = HashedFile::create(path)?;
-        let schema = like.schema().clone();
-        // One frame waits while one is written: more would only be memory.
-        let (frames, next) = sync_channel(1);
-        let writer = std::thread::spawn(move || {
-            write_frames(&mut file, &schema, next).map_err(Fault::resource)?;
-            file.finish()
-        });
-        Ok(ParquetSink { frames, writer })
-    }
-
-    /// Hands a frame to the writer; false where the writer has failed, which `finish` explains.
-    fn write(&mut self, frame: DataFrame) -> bool {
-        self.frames.send(frame).is_ok()
-    }
-
-    fn finish(self) -> anyhow::Result<String> {
-        drop(self.frames);
-        let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.context("cannot write Parquet")
-    }
-}
-
-fn write_frames(
-    file: &mut HashedFile,
-    schema: &Schema,
-    frames: Receiver<DataFrame>,
-) -> PolarsResult<()> {
-    // Features hardly compress: level 3 takes half as long again as level 1 for 4 % less. Smallest and largest values help
-    // who reads a part of a file; a dataset is read whole, and they cost a tenth of the time.
-    let level = ZstdLevel::try_new(1).expect("1 is a level");
-    let statistics = StatisticsOptions { min_value: false, max_value: false, ..Default::default() };
-    let mut writer = ParquetWriter::new(file)
-        .with_compression(ParquetCompression::Zstd(Some(level)))
-        .with_statistics(statistics)
-        .batched(schema)?;
-    for frame in frames {
-        writer.write_batch(&frame)?;
-    }
-    writer.finish().map(drop)
 }

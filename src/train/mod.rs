@@ -19,6 +19,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     dataset::{Folds, Sample, Windows},
     inference::{self, weights},
+    memory,
     nn::{self, ModelConfig, Shape},
 };
 use checkpoint::State;
@@ -334,7 +335,7 @@ fn learn(
 ) -> Result<State, FitError> {
     let device = device(config.device)?;
     inference::one_thread_each();
-    keep_freed_memory();
+    memory::keep_freed();
     let Lesson { network, train, validation, key, .. } = *lesson;
     let weights = &lesson.class_weights;
     let parameters = network.parameters();
@@ -430,19 +431,6 @@ fn device(choice: DeviceChoice) -> Result<Device, FitError> {
         DeviceChoice::Auto => Ok(Device::Cuda(0)),
         DeviceChoice::Cuda(n) if n < n_cuda => Ok(Device::Cuda(n)),
         DeviceChoice::Cuda(_) => Err(FitError::NoDevice(choice.to_string())),
-    }
-}
-
-/// Training allocates the same large buffers in each step; glibc gives them back to the kernel and fetches them again,
-/// which costs up to half of the time. Called where a process trains and nowhere else: it keeps the memory. What was freed
-/// before, by the making of the dataset, goes back first.
-fn keep_freed_memory() {
-    #[allow(unsafe_code, reason = "the settings of the allocator have no safe binding")]
-    // SAFETY: malloc_trim gives back free pages and mallopt changes parameters; both may be called at any time.
-    unsafe {
-        libc::malloc_trim(0);
-        libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
     }
 }
 

@@ -18,7 +18,7 @@ const FLOORS: [(&str, &[&str]); 6] = [
             "features", "labels", "signal", "outcome",
         ],
     ),
-    ("WORDS", &["market", "lineage", "stats", "fault"]),
+    ("WORDS", &["market", "lineage", "stats", "memory", "fault"]),
 ];
 
 const EDGES: usize = 2;
