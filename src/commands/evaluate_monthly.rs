@@ -88,9 +88,9 @@ impl Report for MonthlyReport {
             page.field(
                 "production",
                 format!(
-                    "loses {:+.4} nats a sample against the class prior, {:+.4} on its test days: {} (p {:.3})",
-                    found.now,
-                    found.then,
+                    "saves {:+.4} nats a sample against the class prior, {:+.4} on its test days: {} (p {:.3})",
+                    -found.now,
+                    -found.then,
                     if found.is_degraded { "worse by more than chance" } else { "within chance" },
                     found.p
                 ),

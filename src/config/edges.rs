@@ -3,11 +3,15 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use super::App;
+use super::{
+    App,
+    limits::{self, MemoryCap},
+};
 use crate::{
-    db::{Db, PrivateServer, Source},
+    db::{Db, PrivateServer, Source, market_data::CandleRange},
     fault::Fault,
     notify::{Channels, MailServer, MailTls},
 };
@@ -19,6 +23,21 @@ impl App {
     /// The folder of all lines.
     pub fn models(&self) -> PathBuf {
         self.home.join("models")
+    }
+
+    /// Candles from `from` on that are known at `--as-of`.
+    pub fn candle_range(&self, from: DateTime<Utc>) -> CandleRange {
+        CandleRange {
+            from: Some(from),
+            as_of: self.as_of,
+            as_known: self.as_known,
+            on_bad: self.config.database.bad_candles,
+        }
+    }
+
+    /// How much memory this process may still take, if anything bounds it.
+    pub fn memory(&self) -> Option<MemoryCap> {
+        limits::memory(self.config.limits.memory_mib)
     }
 
     /// Threads to compute with.

@@ -7,6 +7,7 @@
 mod check;
 mod edges;
 mod environment;
+mod limits;
 mod sections;
 mod yaml;
 

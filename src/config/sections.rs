@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Choice, Shape};
 use crate::{
+    db::market_data::OnBadCandle,
     gate::GateConfig,
     labels::LabelRule,
     lineage::LineName,
@@ -27,12 +28,22 @@ pub struct Config {
     pub seed: u64,
     /// Threads to compute with; 0 takes all cores.
     pub threads: usize,
+    /// What the process may take of the machine.
+    pub limits: Limits,
     /// Where the database is; secrets stand in the environment or `.env`.
     pub database: Database,
     /// Where new candles come from.
     pub collect: CollectConfig,
     /// The lines by name.
     pub lines: BTreeMap<LineName, LineConfig>,
+}
+
+/// What the process may take of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// A job that needs more is refused before it begins, MiB; 0 takes what the machine has free.
+    pub memory_mib: u64,
 }
 
 /// Where the database is, as far as that is no secret. The environment (`DATABASE_URL`, `PG*`) comes first.
@@ -43,11 +54,13 @@ pub struct Database {
     pub url: Option<String>,
     /// Seconds that an unreachable database is tried again before the command gives up.
     pub wait: u64,
+    /// Rows of market_data that are no candles: `fail`, or `drop` to leave up to one in a thousand of a series out.
+    pub bad_candles: OnBadCandle,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Database { url: None, wait: 20 }
+        Database { url: None, wait: 20, bad_candles: OnBadCandle::Fail }
     }
 }
 

@@ -3,6 +3,8 @@
 //! In: binary COPY into a staging table, one upsert, one transaction; what a value replaced is kept as a revision. Out:
 //! row by row into columns (never `query`, which would hold every row twice), checked again. Prices may be NUMERIC.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use postgres::{
     binary_copy::BinaryCopyInWriter,
@@ -10,13 +12,28 @@ use postgres::{
     types::{ToSql, Type},
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Db, Failed, events, events::Channel};
 use crate::{
     fault::Fault,
-    market::{CandleColumns, Candles, Pair, Timeframe, instant},
+    market::{CandleColumns, Candles, CandlesError, Pair, Timeframe, instant},
 };
+
+/// What to do with rows of the table that are no candles.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadCandle {
+    /// Nothing is read.
+    #[default]
+    Fail,
+    /// They are left out and named, as long as they are few: at most [`FEW`] of the series.
+    Drop,
+}
+
+/// The share of bad rows up to which [`OnBadCandle::Drop`] leaves them out.
+pub const FEW: f64 = 0.001;
 
 /// Which candles are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +44,8 @@ pub struct CandleRange {
     pub as_of: DateTime<Utc>,
     /// Only values that were known at `as_of`: superseded revisions stand in for later corrections.
     pub as_known: bool,
+    /// Rows that are no candles.
+    pub on_bad: OnBadCandle,
 }
 
 /// Puts the staged candles among those that are there: new ones in, changed ones over the old, which become revisions.
@@ -97,6 +116,23 @@ pub struct Coverage {
     pub first: DateTime<Utc>,
     /// Opening instant of the last.
     pub last: DateTime<Utc>,
+}
+
+/// `3 of 1200 rows are no candles (2 × price not positive, 1 × twice): candle at …; …`
+fn refusal(refused: &[CandlesError], n_rows: usize) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for error in refused {
+        *counts.entry(error.rule()).or_default() += 1;
+    }
+    let rules: Vec<String> =
+        counts.into_iter().map(|(rule, count)| format!("{count} × {rule}")).collect();
+    let examples: Vec<String> = refused.iter().take(3).map(ToString::to_string).collect();
+    format!(
+        "{} of {n_rows} rows are no candles ({}): {}",
+        refused.len(),
+        rules.join(", "),
+        examples.join("; ")
+    )
 }
 
 impl Db {
@@ -191,7 +227,8 @@ impl Db {
     /// Candles of one series, closed by `as_of`, sorted.
     ///
     /// # Errors
-    /// Exit 4 naming the candle when the table holds what is no candle; else when the database fails.
+    /// Exit 4 counting and naming what the table holds that is no candle, unless it may be left out; else when the database
+    /// fails.
     pub fn candles(
         &mut self,
         pair: &Pair,
@@ -229,24 +266,48 @@ impl Db {
             if timeframe.close_at(at_us) > as_of_us {
                 continue;
             }
-            let price = |column: usize| {
-                row.get::<_, Option<f64>>(column).ok_or_else(|| {
-                    Fault::input(format!(
-                        "market_data holds a candle of {pair} at {at} without a price"
-                    ))
-                    .hint("delete that row, or import the candle again")
-                })
-            };
-            let prices = [price(1)?, price(2)?, price(3)?, price(4)?];
-            columns.push_raw(at_us, prices, row.get(5));
+            // A missing price is refused with the others.
+            let price = |column: usize| row.get::<_, Option<f64>>(column).unwrap_or(f64::NAN);
+            columns.push_raw(at_us, [price(1), price(2), price(3), price(4)], row.get(5));
         }
-        Candles::new(pair.clone(), timeframe, range.as_of, columns).map_err(|error| {
-            anyhow::Error::from(
-                Fault::input(error)
-                    .hint("correct that row of market_data, or import the candle again"),
+        let n = columns.len();
+        let refused = columns.take_refused(timeframe);
+        if !refused.is_empty() {
+            let text = refusal(&refused, n);
+            if range.on_bad == OnBadCandle::Fail || refused.len() as f64 > FEW * n as f64 {
+                let fault = Fault::input(text).hint(
+                    "correct or delete these rows of market_data, or import the candles again \
+                     (`database: {bad_candles: drop}` in aifx.yaml leaves up to one in a thousand out)",
+                );
+                return Err(anyhow::Error::from(fault).context(doing));
+            }
+            tracing::warn!("{timeframe} candles of {pair}: {text}; left out");
+        }
+        Candles::new(pair.clone(), timeframe, range.as_of, columns)
+            .map_err(|error| anyhow::Error::from(Fault::input(error)).context(doing))
+    }
+
+    /// How many candles of a series open from `from` on and before `to`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn count_candles(
+        &mut self,
+        pair: &Pair,
+        timeframe: Timeframe,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> anyhow::Result<u64> {
+        let spellings = vec![pair.to_string(), pair.compact()];
+        let row = self
+            .client
+            .query_one(
+                "SELECT count(*) FROM market_data
+                  WHERE pair = ANY($1) AND timeframe = $2 AND \"timestamp\" >= $3 AND \"timestamp\" < $4",
+                &[&spellings, &timeframe.name(), &from, &to],
             )
-            .context(doing)
-        })
+            .failed("cannot count candles")?;
+        Ok(row.get::<_, i64>(0).unsigned_abs())
     }
 
     /// What the table holds, one entry a series.

@@ -66,6 +66,21 @@ pub struct OpenSignal {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// What a version answered to a candle, as it stands in the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredAnswer {
+    /// As the row spells it.
+    pub version: String,
+    /// As the row spells it.
+    pub pair: String,
+    /// As the row spells it.
+    pub timeframe: String,
+    /// Opening of the candle.
+    pub candle_at: DateTime<Utc>,
+    /// Probability of each class, by name.
+    pub probabilities: serde_json::Value,
+}
+
 /// How a signal ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Closing {
@@ -105,6 +120,37 @@ impl Db {
             )
             .failed("cannot read what was answered last")?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+
+    /// What the versions of a line answered to candles opening from `from` on, as far as it was known at `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn stored_answers(
+        &mut self,
+        line: &LineName,
+        from: DateTime<Utc>,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<StoredAnswer>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT model_version, pair, timeframe, candle_timestamp, probabilities FROM trading_signals
+                 WHERE line = $1 AND candle_timestamp >= $2 AND answered_as_of <= $3 AND abstained IS NULL
+                   AND model_version IS NOT NULL AND probabilities IS NOT NULL",
+                &[&line.as_str(), &from, &as_of],
+            )
+            .failed("cannot read the stored answers")?;
+        Ok(rows
+            .iter()
+            .map(|row| StoredAnswer {
+                version: row.get(0),
+                pair: row.get(1),
+                timeframe: row.get(2),
+                candle_at: row.get(3),
+                probabilities: row.get(4),
+            })
+            .collect())
     }
 
     /// Writes answers with an event each, in one transaction, and returns how many were new: a candle that this version

@@ -170,15 +170,8 @@ fn one(
     } else {
         db.upsert_candles(pair, timeframe, &quotes.columns, dry_run, app.as_of)?
     };
-    let range = CandleRange {
-        from: Some(
-            app.as_of
-                - length * 2 * i32::try_from(LOOKED_AT).unwrap_or(i32::MAX)
-                - TimeDelta::days(5),
-        ),
-        as_of: app.as_of,
-        as_known: false,
-    };
+    let looked_at = length * 2 * i32::try_from(LOOKED_AT).unwrap_or(i32::MAX) + TimeDelta::days(5);
+    let range = CandleRange { as_known: false, ..app.candle_range(app.as_of - looked_at) };
     let candles = db.candles(pair, timeframe, range)?;
     let (verdict, reason) = verdict(&candles, app.as_of);
     Ok(CollectedSeries {

@@ -251,6 +251,7 @@ pub fn rejudge(app: &App, request: &Request) -> anyhow::Result<GateReport> {
     let set = material::feature_set(line)?;
     let from = seen_until - TimeDelta::days(i64::from(line.weekly.days));
     let material = Material::of(material::candles(app, &mut db, line, set, from)?, set, line);
+    cast.recall(app, &mut db, (name, line), seen_until)?;
     drop(db);
     let (verdict, left_out) =
         judge_since(app, line, &mut cast, &bench, &material, &row, seen_until, None)?;
@@ -298,8 +299,9 @@ pub(crate) fn judge_since(
     let (class_prior, indicator) = (side(yardsticks.prior)?, side(yardsticks.indicator)?);
     let production = cast.production().map(|row| (row.version, row.seen_until.unwrap_or(since)));
     let (policy, left_out) = cast.policy(material, asked, n_classes)?;
+    let candidate =
+        cast.unseen(row.version, material, asked, n_classes).map_err(cannot)?.predictions;
     let actor = cast.actor(row.version).map_err(Fault::integrity)?;
-    let candidate = actor.unseen(material, asked, n_classes).map_err(cannot)?;
     let latency_ms = match asked.last().or(samples.last()) {
         Some(sample) => latency_ms(&actor.predictor, material, sample.row),
         None => f64::NAN,

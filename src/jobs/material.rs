@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::{
     config::{App, LineConfig},
     dataset::SeriesInput,
-    db::{Db, market_data::CandleRange},
+    db::Db,
     fault::Fault,
     features::{self, FeatureSet, Features},
     labels::{self, Labels},
@@ -80,13 +80,10 @@ pub(crate) fn candles(
     set: &FeatureSet,
     from: DateTime<Utc>,
 ) -> anyhow::Result<Vec<Candles>> {
+    check_memory(app, db, line, set, from)?;
     let mut all = Vec::new();
     for &timeframe in &line.timeframes {
-        let range = CandleRange {
-            from: Some(from - history(timeframe, set.warm_up + line.lookback)),
-            as_of: app.as_of,
-            as_known: app.as_known,
-        };
+        let range = app.candle_range(from - history(timeframe, set.warm_up + line.lookback));
         for pair in &line.pairs {
             let candles = db.candles(pair, timeframe, range)?;
             if candles.is_empty() {
@@ -103,6 +100,57 @@ pub(crate) fn candles(
         }
     }
     Ok(all)
+}
+
+/// Bytes that a candle takes at the peak beside its features: itself, its labels, its sample.
+const CANDLE_BYTES: u64 = 150;
+/// Bytes a feature of a candle: once as computed, once scaled to single precision.
+const FEATURE_BYTES: u64 = 12;
+/// LibTorch, a network and its batches.
+const BASE_BYTES: u64 = 300 << 20;
+
+/// Refuses what does not fit before anything is read: a job that the kernel kills at night says nothing.
+///
+/// # Errors
+/// Exit 9 with what it takes and what there is.
+fn check_memory(
+    app: &App,
+    db: &mut Db,
+    line: &LineConfig,
+    set: &FeatureSet,
+    from: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let Some(cap) = app.memory() else { return Ok(()) };
+    let candle_bytes = CANDLE_BYTES + FEATURE_BYTES * set.features.len() as u64;
+    let need = |n_candles: u64| BASE_BYTES + n_candles * candle_bytes;
+    let start = |timeframe: Timeframe| from - history(timeframe, set.warm_up + line.lookback);
+    let at_most = |timeframe: &Timeframe| {
+        let span_us = (app.as_of - start(*timeframe)).num_microseconds().unwrap_or(i64::MAX);
+        (span_us / timeframe.nominal_us()).unsigned_abs() * line.pairs.len() as u64
+    };
+    // Counting reads an index; mostly the clock alone says that there is room.
+    if need(line.timeframes.iter().map(at_most).sum()) <= cap.bytes {
+        return Ok(());
+    }
+    let mut n_candles = 0;
+    for &timeframe in &line.timeframes {
+        for pair in &line.pairs {
+            n_candles += db.count_candles(pair, timeframe, start(timeframe), app.as_of)?;
+        }
+    }
+    if need(n_candles) <= cap.bytes {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    Err(Fault::resource(format!(
+        "{n_candles} candles with {} features need about {} MiB, and {} allows {} MiB",
+        set.features.len(),
+        mib(need(n_candles)),
+        cap.source,
+        mib(cap.bytes),
+    ))
+    .hint("take fewer days or pairs, or allow more memory")
+    .into())
 }
 
 /// Clock time that surely holds so many candles: the market is open five days of seven, and closed on holidays.

@@ -19,7 +19,7 @@ use super::{
     judge::{self, Bench, Gate, Yardsticks},
     loading,
     material::{self, Material},
-    replay::{self, Cast},
+    replay::{self, Answers, Cast},
     scheduled::{self, Ended, Job, Start},
     weekly::{self, TEST_DAYS},
 };
@@ -80,6 +80,8 @@ pub struct Ranked {
     pub n: usize,
     /// Days of the month that it had seen, which are left out.
     pub n_days_seen: usize,
+    /// Of the samples, those that it answered when the candle closed; the rest are replayed.
+    pub n_stored: usize,
     /// Figures on the unseen samples.
     pub figures: Option<Figures>,
     /// Log-loss saved against the class shares that were known when the month began.
@@ -299,7 +301,7 @@ enum Gathered {
 
 fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathered> {
     let mut db = app.db("evaluate-monthly")?;
-    let cast = Cast::gather(app, &mut db, name)?;
+    let mut cast = Cast::gather(app, &mut db, name)?;
     if cast.live().is_empty() {
         return Ok(Gathered::Skip("the line has no live version".into()));
     }
@@ -308,6 +310,7 @@ fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathe
     let from = app.as_of - TimeDelta::days(DAYS);
     let learned_from = from - TimeDelta::days(i64::from(line.weekly.days));
     let candles = material::candles(app, &mut db, line, set, learned_from)?;
+    cast.recall(app, &mut db, (name, line), from)?;
     drop(db);
     let material = Material::of(candles, set, line);
     let samples = {
@@ -329,6 +332,7 @@ struct Answered {
     interval: Option<Interval>,
     trades: Backtest,
     n_days_seen: usize,
+    n_stored: usize,
 }
 
 /// The ranking with what the report's pages draw.
@@ -363,18 +367,15 @@ impl Month {
                 n_days: 0,
                 n: 0,
                 n_days_seen: n_days_all,
+                n_stored: 0,
                 figures: None,
                 saved: None,
                 trades: None,
                 score: None,
                 why: Some(why),
             };
-            let predictions = match self.cast.actor(version) {
-                Ok(actor) => actor.unseen(&self.material, &asked, n_classes),
-                Err(why) => Err(why),
-            };
-            match predictions {
-                Ok(predictions) if !predictions.is_empty() => {
+            match self.cast.unseen(version, &self.material, &asked, n_classes) {
+                Ok(Answers { predictions, n_stored }) if !predictions.is_empty() => {
                     let trades = assess::trades(&self.material, line, &asked, &predictions);
                     let n_days = days_of(&predictions).len();
                     let compared =
@@ -387,6 +388,7 @@ impl Month {
                         interval: compared.log_loss,
                         trades,
                         n_days_seen: n_days_all - n_days,
+                        n_stored,
                     });
                 }
                 Ok(_) => silent.push(nothing("it has seen every day of the month".into())),
@@ -421,6 +423,7 @@ impl Month {
                 n_days: figures.as_ref().map_or(0, |figures| figures.n_days),
                 n: one.predictions.len(),
                 n_days_seen: one.n_days_seen,
+                n_stored: one.n_stored,
                 figures,
                 saved: one.interval,
                 trades: Some(one.trades.figures.clone()),
@@ -705,6 +708,7 @@ fn row_of(ranked: &Ranked) -> report::MonthlyRow {
         n: ranked.n,
         n_days: ranked.n_days,
         n_days_seen: ranked.n_days_seen,
+        n_stored: ranked.n_stored,
         figures: ranked.figures.clone(),
         saved: ranked.saved,
         trades: ranked.trades.clone(),

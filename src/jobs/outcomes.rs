@@ -12,7 +12,6 @@ use crate::{
     config::{App, LineConfig},
     db::{
         Db,
-        market_data::CandleRange,
         signals::{Closing, OpenSignal},
     },
     fault,
@@ -135,8 +134,7 @@ fn settle_series(
     let Some(from) = positions.iter().map(|(_, position)| position.decided_at_us).min() else {
         return Ok(Vec::new());
     };
-    let range = CandleRange { from: Some(instant(from)), as_of: app.as_of, as_known: app.as_known };
-    let candles = db.candles(&pair, timeframe, range)?;
+    let candles = db.candles(&pair, timeframe, app.candle_range(instant(from)))?;
     let bars = Bars::of(&candles);
     let costs = line.costs.for_pair(&pair);
     Ok(positions

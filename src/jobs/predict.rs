@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::{App, LineConfig},
-    db::{Db, market_data::CandleRange, signals::NewSignal},
+    db::{Db, signals::NewSignal},
     fault::{self, Fault},
     features::{self, Features},
     lineage::{LineName, Version},
@@ -182,11 +182,8 @@ fn gather(
         for pair in &line.pairs {
             let key = (pair.to_string(), timeframe.name().to_owned());
             let last_us = answered.get(&key).map_or(i64::MIN, DateTime::timestamp_micros);
-            let range = CandleRange {
-                from: Some(oldest - material::history(timeframe, set.warm_up + line.lookback)),
-                as_of: app.as_of,
-                as_known: app.as_known,
-            };
+            let history = material::history(timeframe, set.warm_up + line.lookback);
+            let range = app.candle_range(oldest - history);
             let candles = match db.candles(pair, timeframe, range) {
                 Ok(candles) if candles.is_empty() => {
                     notes.push(format!("{pair} {timeframe} has no candles"));

@@ -1,17 +1,18 @@
-//! What versions would have answered to past samples: production as it was each morning, and any one version.
+//! What versions answered to past samples, and would have answered where nothing was asked of them: production as it was
+//! each morning, and any one version.
 //!
 //! [`Cast`] holds a line's rows and the moves of its production, and loads models when they are wanted, each once and
 //! verified. Answers come as [`Predictions<Unseen>`]: samples that a version had seen are not among them.
 //! Not here: judging (`judge`), fine-tuning (`daily`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{loading, material::Material};
 use crate::{
     artifact::{LineDir, VersionFiles},
-    config::App,
+    config::{App, LineConfig},
     dataset::{Sample, Windows},
     db::{Db, model_versions::VersionRow, promotions::MoveRow},
     evaluate::{Predictions, Unseen},
@@ -19,7 +20,7 @@ use crate::{
     features::Features,
     inference::Predictor,
     lineage::{LineName, SeenUntil, Status, Version},
-    market::{calendar, instant},
+    market::{Pair, Timeframe, calendar, instant},
     registry,
 };
 
@@ -30,6 +31,19 @@ pub(crate) struct Cast {
     /// In order of time.
     moves: Vec<MoveRow>,
     loaded: BTreeMap<Version, Result<Actor, String>>,
+    /// What versions answered when the candles closed: probabilities by version, series and decision.
+    stored: HashMap<Version, HashMap<Decision, Vec<f64>>>,
+}
+
+/// A series and the instant, microseconds UTC, at which its candle closed.
+type Decision = (Pair, Timeframe, i64);
+
+/// A version's answers to samples that it had not seen.
+pub(crate) struct Answers {
+    /// The answers.
+    pub(crate) predictions: Predictions<Unseen>,
+    /// How many of them were given when the candle closed; the rest are replayed.
+    pub(crate) n_stored: usize,
 }
 
 /// A version that can answer.
@@ -63,6 +77,81 @@ impl Cast {
             rows: db.versions(Some(line))?,
             moves,
             loaded: BTreeMap::new(),
+            stored: HashMap::new(),
+        })
+    }
+
+    /// Reads what the versions answered to candles from `from` on: from then on [`Cast::unseen`] and [`Cast::policy`]
+    /// replay only what was not answered. Rows with other classes than the line's are no answer to its question.
+    pub(crate) fn recall(
+        &mut self,
+        app: &App,
+        db: &mut Db,
+        (name, line): (&LineName, &LineConfig),
+        from: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let classes = line.label.class_names();
+        // A candle opens up to a month before it is answered.
+        for row in db.stored_answers(name, from - TimeDelta::days(31), app.as_of)? {
+            let (Ok(version), Ok(pair), Ok(timeframe)) = (
+                row.version.parse::<Version>(),
+                row.pair.parse::<Pair>(),
+                row.timeframe.parse::<Timeframe>(),
+            ) else {
+                continue;
+            };
+            let Some(probabilities) = of_classes(&row.probabilities, classes) else { continue };
+            let closed_us = timeframe.close_at(row.candle_at.timestamp_micros());
+            self.stored
+                .entry(version)
+                .or_default()
+                .insert((pair, timeframe, closed_us), probabilities);
+        }
+        Ok(())
+    }
+
+    /// What a version answered to samples (in order of decision) that it had not seen, and would have answered where
+    /// nothing is stored; in words why there is nothing.
+    pub(crate) fn unseen(
+        &mut self,
+        version: Version,
+        material: &Material,
+        samples: &[Sample],
+        n_classes: usize,
+    ) -> Result<Answers, String> {
+        let row = self.row(version).ok_or_else(|| format!("{version} has no row"))?;
+        let seen = row
+            .seen_until
+            .map(SeenUntil::new)
+            .ok_or_else(|| format!("what {version} has seen is not recorded"))?;
+        let first = samples.partition_point(|sample| sample.decided_at_us <= seen.micros());
+        let samples = &samples[first..];
+        let stored = self.stored.get(&version);
+        let of_sample = |sample: &Sample| {
+            let candles = &material.candles[sample.series as usize];
+            let key = (candles.pair().clone(), candles.timeframe(), sample.decided_at_us);
+            stored.and_then(|stored| stored.get(&key)).cloned()
+        };
+        let known: Vec<Option<Vec<f64>>> = samples.iter().map(of_sample).collect();
+        let missing: Vec<Sample> = samples
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(sample, _)| *sample)
+            .collect();
+        let replayed = match missing.is_empty() {
+            true => Vec::new(),
+            false => self.actor(version)?.answers(material, &missing, n_classes)?,
+        };
+        let mut replayed = replayed.chunks(n_classes);
+        let mut all = Vec::with_capacity(samples.len() * n_classes);
+        for known in &known {
+            let answer = known.as_deref().or_else(|| replayed.next());
+            all.extend_from_slice(answer.ok_or("an answer is missing")?);
+        }
+        Ok(Answers {
+            predictions: predictions(samples, all, n_classes)?.after(seen),
+            n_stored: samples.len() - missing.len(),
         })
     }
 
@@ -152,8 +241,7 @@ impl Cast {
     ) -> Result<Predictions<Unseen>, String> {
         let at = instant(samples[0].decided_at_us);
         let version = self.production_at(at).ok_or("there was no production version")?;
-        let actor = self.actor(version)?;
-        actor.unseen(material, samples, n_classes)
+        Ok(self.unseen(version, material, samples, n_classes)?.predictions)
     }
 }
 
@@ -178,6 +266,15 @@ impl Actor {
         let answers = self.answers(material, samples, n_classes)?;
         Ok(predictions(samples, answers, n_classes)?.after(self.seen_until))
     }
+}
+
+/// Probabilities in the order of `classes`; nothing where a class is missing or the numbers are none.
+fn of_classes(stored: &serde_json::Value, classes: &[&str]) -> Option<Vec<f64>> {
+    let by_name = stored.as_object().filter(|map| map.len() == classes.len())?;
+    let list: Vec<f64> =
+        classes.iter().map(|class| by_name.get(*class)?.as_f64()).collect::<Option<_>>()?;
+    let sum: f64 = list.iter().sum();
+    (list.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < 1e-3).then_some(list)
 }
 
 /// A model's answers to samples, `[n, classes]` row-major; in words why there are none.

@@ -499,6 +499,9 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let newest = db.versions(Some(name))?.into_iter().max_by_key(|row| row.version);
     let mut cast = Cast::gather(app, &mut db, name)?;
     let bench = Bench::gather(app, &mut db, name)?;
+    if let Some((from, _)) = judge::span(&folds.test.samples) {
+        cast.recall(app, &mut db, (name, line), from)?;
+    }
     let recipe = recipe(line);
     let new_recipe =
         newest.is_some_and(|row| row.metrics.get("recipe").is_some_and(|old| *old != recipe));

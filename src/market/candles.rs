@@ -165,6 +165,63 @@ impl CandleColumns {
     pub fn is_empty(&self) -> bool {
         self.open_at_us.is_empty()
     }
+
+    /// Takes out the rows that are no candles of this timeframe, and says of each why. What stays passes
+    /// [`Candles::new`], but for a last one that is still forming.
+    pub fn take_refused(&mut self, timeframe: Timeframe) -> Vec<CandlesError> {
+        let mut refused = Vec::new();
+        let mut previous = None;
+        let keep: Vec<bool> = (0..self.len())
+            .map(|row| match self.check(row, previous, timeframe) {
+                Ok(()) => {
+                    previous = Some(self.open_at_us[row]);
+                    true
+                }
+                Err(error) => {
+                    refused.push(error);
+                    false
+                }
+            })
+            .collect();
+        if refused.is_empty() {
+            return refused;
+        }
+        fn kept<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
+            let mut row = 0..;
+            values.retain(|_| row.next().is_some_and(|row: usize| keep[row]));
+        }
+        kept(&mut self.open_at_us, &keep);
+        for values in
+            [&mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.volume]
+        {
+            kept(values, &keep);
+        }
+        refused
+    }
+
+    /// One row by itself, and after the one before it.
+    fn check(
+        &self,
+        row: usize,
+        previous: Option<Micros>,
+        timeframe: Timeframe,
+    ) -> Result<(), CandlesError> {
+        let at_us = self.open_at_us[row];
+        let at = || instant(at_us);
+        Ohlc::new(self.open[row], self.high[row], self.low[row], self.close[row])
+            .map_err(|source| CandlesError::Price { at: at(), source })?;
+        let volume = self.volume[row];
+        if !(volume.is_finite() && volume >= 0.0) {
+            return Err(CandlesError::Volume { at: at(), volume });
+        }
+        if previous.is_some_and(|previous| previous >= at_us) {
+            return Err(CandlesError::Order { at: at() });
+        }
+        if !timeframe.is_on_grid(at_us) {
+            return Err(CandlesError::Grid { at: at(), timeframe });
+        }
+        Ok(())
+    }
 }
 
 /// Candles of one pair and timeframe: sorted, unique, on the grid, prices valid, all closed by `as_of`.
@@ -225,6 +282,25 @@ pub enum CandlesError {
     Ragged,
 }
 
+impl CandlesError {
+    /// The rule that is broken, for counting.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            CandlesError::Price { source, .. } => match source {
+                OhlcError::NotFinite { .. } => "price missing or not a number",
+                OhlcError::NotPositive { .. } => "price not positive",
+                OhlcError::HighBelow { .. } => "high not the highest",
+                OhlcError::LowAbove { .. } => "low not the lowest",
+            },
+            CandlesError::Volume { .. } => "volume",
+            CandlesError::Order { .. } => "twice",
+            CandlesError::Grid { .. } => "off the grid",
+            CandlesError::Forming { .. } => "still forming",
+            CandlesError::Ragged => "columns",
+        }
+    }
+}
+
 impl Candles {
     /// Checks the columns and makes a frame of them, without copying.
     ///
@@ -236,29 +312,15 @@ impl Candles {
         as_of: DateTime<Utc>,
         columns: CandleColumns,
     ) -> Result<Self, CandlesError> {
-        let CandleColumns { open_at_us, open, high, low, close, volume } = columns;
-        let n = open_at_us.len();
-        if [open.len(), high.len(), low.len(), close.len(), volume.len()]
-            .iter()
-            .any(|&len| len != n)
-        {
+        let n = columns.len();
+        let CandleColumns { open_at_us, open, high, low, close, volume } = &columns;
+        if [open, high, low, close, volume].iter().any(|values| values.len() != n) {
             return Err(CandlesError::Ragged);
         }
         for row in 0..n {
-            let at_us = open_at_us[row];
-            let at = || instant(at_us);
-            Ohlc::new(open[row], high[row], low[row], close[row])
-                .map_err(|source| CandlesError::Price { at: at(), source })?;
-            if !(volume[row].is_finite() && volume[row] >= 0.0) {
-                return Err(CandlesError::Volume { at: at(), volume: volume[row] });
-            }
-            if row > 0 && open_at_us[row - 1] >= at_us {
-                return Err(CandlesError::Order { at: at() });
-            }
-            if !timeframe.is_on_grid(at_us) {
-                return Err(CandlesError::Grid { at: at(), timeframe });
-            }
+            columns.check(row, row.checked_sub(1).map(|before| open_at_us[before]), timeframe)?;
         }
+        let CandleColumns { open_at_us, open, high, low, close, volume } = columns;
         if let Some(&last) = open_at_us.last()
             && timeframe.close_at(last) > as_of.timestamp_micros()
         {

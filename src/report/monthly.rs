@@ -71,6 +71,8 @@ pub struct MonthlyRow {
     pub n_days: usize,
     /// Days of the month that it had seen.
     pub n_days_seen: usize,
+    /// Of the samples, those that it answered when the candle closed; the rest are replayed.
+    pub n_stored: usize,
     /// On the unseen samples.
     pub figures: Option<Figures>,
     /// Log-loss saved against the class prior.
@@ -181,7 +183,10 @@ fn cells(row: &MonthlyRow) -> [String; 12] {
         row.status.to_owned(),
         set,
         format!("{} ({} seen)", row.n_days, row.n_days_seen),
-        count(row.n),
+        match row.n_stored {
+            0 => count(row.n),
+            n_stored => format!("{} ({} live)", count(row.n), count(n_stored)),
+        },
         figure(|figures| {
             let range = figures.intervals.map(|found| {
                 format!(" ({} to {})", percent(found.accuracy.0), percent(found.accuracy.1))
@@ -256,7 +261,7 @@ fn ranking(page: &MonthlyPage) -> Markup {
             }
             p.soft {
                 "Versions that cannot be told from the best by their daily log-loss come first (model confidence set, 90 %); the score orders inside. "
-                "Log-loss saved is against the class shares known when the month began; across zero: not told apart. Days that a version, or an ancestor, had seen are left out."
+                "Log-loss saved is against the class shares known when the month began; across zero: not told apart. Days that a version, or an ancestor, had seen are left out. “Live” samples were answered when the candle closed, the others are replayed."
             }
         }
     }
@@ -320,12 +325,12 @@ fn degradation_sentence(page: &MonthlyPage) -> String {
     match &page.degradation {
         None => "Whether production is worth less than at its promotion cannot be said: it takes five days on each side.".into(),
         Some(found) => format!(
-            "Against the class prior, production loses {} nats a sample now and lost {} on its test days: {} ({} to {}, one-sided p {}, {} days against {}). {}",
-            signed(found.now, 4),
-            signed(found.then, 4),
-            signed(found.effect, 4),
-            signed(found.low, 4),
-            signed(found.high, 4),
+            "Against the class prior, production saves {} nats a sample now and saved {} on its test days: {} ({} to {}, one-sided p {}, {} days against {}). {}",
+            signed(-found.now, 4),
+            signed(-found.then, 4),
+            signed(-found.effect, 4),
+            signed(-found.high, 4),
+            signed(-found.low, 4),
             number(found.p, 3),
             found.n_days.1,
             found.n_days.0,

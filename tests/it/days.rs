@@ -123,6 +123,45 @@ fn the_version_before_answers_where_production_cannot() {
 }
 
 #[test]
+fn what_was_answered_when_the_candle_closed_counts_and_the_rest_is_replayed() {
+    const MONTH_END: &str = "2025-10-17T01:00:00Z";
+    let field = Field::in_production();
+    let ranked = || {
+        let report = field.json_at(MONTH_END, &["evaluate-monthly", "--dry-run"]);
+        let of = |one: &&Value| one["version"] == "v1.1";
+        report["versions"].as_array().expect("a list").iter().find(of).expect("v1.1").clone()
+    };
+    let loss = |one: &Value| one["figures"]["log_loss"].as_f64().expect("a number");
+    let replayed = ranked();
+    assert_eq!(replayed["n_stored"], 0);
+    for day in 7..=15 {
+        field.json_at(&format!("2025-10-{day:02}T12:00:00Z"), &["predict"]);
+    }
+    let stored = ranked();
+    let n_stored = stored["n_stored"].as_u64().expect("a count");
+    assert!(n_stored > 200 && n_stored < stored["n"].as_u64().expect("a count"), "{stored}");
+    assert_eq!(stored["n"], replayed["n"]);
+    assert!((loss(&stored) - loss(&replayed)).abs() < 1e-6, "{stored} {replayed}");
+    // What stands in the table is what counts; answers of another question, or from later on, do not.
+    field.sql(
+        "UPDATE trading_signals SET probabilities = '{\"buy\": 0.001, \"hold\": 0.001, \"sell\": 0.998}'
+          WHERE candle_timestamp < '2025-10-10'",
+    );
+    let changed = ranked();
+    assert_eq!(changed["n_stored"].as_u64(), Some(n_stored));
+    assert!(loss(&changed) > loss(&stored) + 0.5, "{changed}");
+    field.sql(
+        "UPDATE trading_signals SET probabilities = '{\"up\": 0.5, \"down\": 0.5}' WHERE candle_timestamp < '2025-10-10'",
+    );
+    field.sql(
+        "UPDATE trading_signals SET answered_as_of = '2025-11-01' WHERE candle_timestamp >= '2025-10-10'",
+    );
+    let none = ranked();
+    assert_eq!(none["n_stored"], 0);
+    assert!((loss(&none) - loss(&replayed)).abs() < 1e-9);
+}
+
+#[test]
 fn rows_that_say_too_little_stop_no_other_and_foreign_ones_are_left_alone() {
     let field = Field::in_production();
     field.json_at("2025-10-07T10:00:00Z", &["predict"]);

@@ -298,6 +298,56 @@ fn what_cannot_be_trained_says_why() {
 }
 
 #[test]
+fn rows_that_are_no_candles_are_counted_and_left_out_only_where_that_was_asked_for() {
+    let field = Field::with_market("1");
+    let mut client = field.database.client();
+    client
+        .batch_execute(
+            "UPDATE market_data SET high = low / 2
+              WHERE pair = 'EUR/USD' AND timestamp = '2025-10-01T10:00:00Z';",
+        )
+        .expect("one bad row");
+    field.run(&["train-weekly", "--dry-run"]).refuses(
+        4,
+        &[
+            "1 of ",
+            "rows are no candles (1 × high not the highest): candle at 2025-10-01",
+            "bad_candles: drop",
+        ],
+    );
+    field.home.write("aifx.yaml", &format!("database: {{bad_candles: drop}}\n{CONFIG}"));
+    let run = field.run(&["train-weekly", "--dry-run"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("1 × high not the highest") && run.stderr.contains("left out"),
+        "{run:?}"
+    );
+    // Many are no accident.
+    client
+        .batch_execute(
+            "UPDATE market_data SET low = high + 1
+              WHERE pair = 'EUR/USD' AND timestamp BETWEEN '2025-10-01' AND '2025-10-02';",
+        )
+        .expect("a bad day");
+    field.run(&["train-weekly", "--dry-run"]).refuses(4, &["rows are no candles"]);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused_with_both_figures() {
+    let field = Field::with_market("1");
+    field.home.write("aifx.yaml", &format!("limits: {{memory_mib: 64}}\n{CONFIG}"));
+    field.run(&["train-weekly"]).refuses(
+        9,
+        &[
+            "candles with 38 features need about 302 MiB",
+            "limits.memory_mib in aifx.yaml allows 64 MiB",
+            "fewer days",
+        ],
+    );
+    assert_eq!(field.count("SELECT count(*) FROM model_versions"), 0);
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused_before_anything_is_written() {
     let field = Field::with_market("0");
     field.run(&["train-weekly", "--device", "gpu"]).refuses(2, &["auto, cpu or cuda:0"]);
