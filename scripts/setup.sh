@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what aifx needs on Debian or Ubuntu and is not there yet: a C++ compiler, pip, PostgreSQL 15 or later (its
-# binaries; no server is started), LibTorch. Run again, it changes nothing.
+# binaries; no server is started), LibTorch, and the commands given as arguments. Run again, it changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,10 @@ command -v pkg-config >/dev/null || missing+=(pkg-config)
 command -v python3 >/dev/null || missing+=(python3)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 have_postgres || missing+=(postgresql)
+# What the caller wants besides: commands that are packages of the same name.
+for extra in "$@"; do
+  command -v "$extra" >/dev/null || missing+=("$extra")
+done
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
@@ -41,7 +45,8 @@ if [ ${#missing[@]} -gt 0 ]; then
       as_root tee /etc/postgresql-common/createcluster.d/aifx.conf >/dev/null
   fi
   as_root apt-get update -q
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+  # What a package brings along as a service is not started: in this runlevel nothing is.
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 have_postgres || {
   echo "error: this system offers no PostgreSQL 15 or later" >&2

@@ -2,7 +2,7 @@
 # Passes the tests: the set-up, then formatting, lints and every test against a PostgreSQL of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh
+scripts/setup.sh redis-server
 
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings

@@ -27,6 +27,7 @@ pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
     let models = app.models();
     let connect = || app.db_as_it_is("doctor");
     let patient = Patient {
+        publishes: app.bus().is_some(),
         home: &app.home,
         models: &models,
         lines: app.config.lines.keys().cloned().collect(),

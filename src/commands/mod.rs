@@ -11,6 +11,7 @@ mod db;
 mod doctor;
 pub mod entry;
 mod evaluate_monthly;
+mod events;
 mod exit_codes;
 mod export;
 mod gate;
@@ -37,7 +38,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     config::{App, Environment, Flags},
     fault::Exit,
-    jobs::loading,
+    jobs::{self, loading},
     ui::{Format, Ui, Verbosity},
 };
 
@@ -154,6 +155,8 @@ pub enum Command {
     Predict(predict::PredictArgs),
     /// Close open signals at stop-loss, take-profit or time-out
     Outcomes(outcomes::OutcomesArgs),
+    /// Deliver and show what happened, for programs that want to know
+    Events(events::EventsArgs),
     /// Trade the signals of a version or a baseline over any range
     Backtest(backtest::BacktestArgs),
     /// Show the production model, the last runs and the data
@@ -187,15 +190,29 @@ impl Setup<'_> {
         self.app_at(self.globals.home.clone(), ui)
     }
 
-    /// The same for a home that the command names itself.
-    fn app_at(&self, home: Option<PathBuf>, ui: &mut Ui) -> anyhow::Result<App> {
+    /// Publishes what waits, where there is a Redis: whatever becomes of that, the command has done what it did.
+    fn deliver_events(&self, ui: &mut Ui) {
+        // A home that cannot be read was the command's own error.
+        if let Ok(app) = self.load(self.globals.home.clone())
+            && let Some(problem) = jobs::events::after_a_command(&app)
+        {
+            ui.warn(&problem);
+        }
+    }
+
+    fn load(&self, home: Option<PathBuf>) -> anyhow::Result<App> {
         let flags = Flags {
             home,
             as_of: self.globals.as_of,
             as_known: self.globals.as_known,
             force: self.globals.force,
         };
-        let app = App::load(&flags, Environment::of_process()?)?;
+        App::load(&flags, Environment::of_process()?)
+    }
+
+    /// The same for a home that the command names itself.
+    fn app_at(&self, home: Option<PathBuf>, ui: &mut Ui) -> anyhow::Result<App> {
+        let app = self.load(home)?;
         for warning in &app.warnings {
             ui.warn(warning);
         }
@@ -209,6 +226,30 @@ impl Command {
     /// # Errors
     /// Whatever stopped it.
     pub fn run(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+        let exit = self.work(setup, ui);
+        if self.may_write_events() {
+            setup.deliver_events(ui);
+        }
+        exit
+    }
+
+    fn may_write_events(&self) -> bool {
+        matches!(
+            self,
+            Command::Import(_)
+                | Command::Simulate(_)
+                | Command::TrainWeekly(_)
+                | Command::TrainDaily(_)
+                | Command::EvaluateMonthly(_)
+                | Command::Promote(_)
+                | Command::Rollback(_)
+                | Command::Collect(_)
+                | Command::Predict(_)
+                | Command::Outcomes(_)
+        )
+    }
+
+    fn work(&self, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
         match self {
             Command::Init(args) => init::run(args, setup, ui),
             Command::Db(args) => db::run(args, setup, ui),
@@ -226,6 +267,7 @@ impl Command {
             Command::Collect(args) => collect::run(args, setup, ui),
             Command::Predict(args) => predict::run(args, setup, ui),
             Command::Outcomes(args) => outcomes::run(args, setup, ui),
+            Command::Events(args) => events::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),
             Command::Status(args) => status::run(args, setup, ui),
             Command::Cron(args) => cron::run(args, setup, ui),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     db::{Db, PrivateServer, Source, market_data::CandleRange},
     fault::Fault,
-    notify::{Channels, MailServer, MailTls},
+    notify::{Bus, Channels, MailServer, MailTls},
 };
 
 /// Commands that say how things are: a dead database is their answer, and someone waits for it.
@@ -78,6 +78,13 @@ impl App {
             return Duration::ZERO;
         }
         Duration::from_secs(self.config.database.wait)
+    }
+
+    /// Where events are published: `REDIS_URL`, if it is set.
+    pub fn bus(&self) -> Option<Bus> {
+        let url = self.environment.get("REDIS_URL").map(SecretString::from)?;
+        let events = &self.config.events;
+        Some(Bus { url, stream: events.stream.clone().map(|name| (name, events.max_len)) })
     }
 
     /// Where letters go: `DISCORD_WEBHOOK_URL`, `WEBHOOK_URL` and the `SMTP_*` variables.

@@ -34,6 +34,8 @@ pub struct Config {
     pub database: Database,
     /// Where new candles come from.
     pub collect: CollectConfig,
+    /// How events are published.
+    pub events: EventsConfig,
     /// The lines by name.
     pub lines: BTreeMap<LineName, LineConfig>,
 }
@@ -44,6 +46,22 @@ pub struct Config {
 pub struct Limits {
     /// A job that needs more is refused before it begins, MiB; 0 takes what the machine has free.
     pub memory_mib: u64,
+}
+
+/// How events are published, where `REDIS_URL` says where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// A Redis stream that keeps them beside the channels; none: only the channels.
+    pub stream: Option<String>,
+    /// About how many the stream keeps.
+    pub max_len: u64,
+}
+
+impl Default for EventsConfig {
+    fn default() -> Self {
+        EventsConfig { stream: None, max_len: 10_000 }
+    }
 }
 
 /// Where the database is, as far as that is no secret. The environment (`DATABASE_URL`, `PG*`) comes first.

@@ -6,9 +6,11 @@
 use chrono::{DateTime, Utc};
 use postgres::Row;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::{Db, Failed, events::Channel};
+use super::{
+    Db, Failed,
+    events::{self, Channel},
+};
 use crate::{
     lineage::{LineName, Version},
     market::{Pair, Timeframe},
@@ -217,7 +219,8 @@ impl Db {
                 "entry": row.get::<_, Option<f64>>(5),
             })
         };
-        insert_events(&mut tx, Channel::NewPrediction, rows.iter().map(payload).collect(), as_of)?;
+        let payloads: Vec<_> = rows.iter().map(payload).collect();
+        events::insert_all(&mut tx, Channel::NewPrediction, &payloads, as_of).failed(doing)?;
         tx.commit().failed(doing)?;
         Ok(rows.len())
     }
@@ -271,6 +274,7 @@ impl Db {
         let reasons: Vec<&str> = closings.iter().map(|one| one.reason).collect();
         let at: Vec<DateTime<Utc>> = closings.iter().map(|one| one.at).collect();
         let numbers = |of: &dyn Fn(&Closing) -> f64| closings.iter().map(of).collect::<Vec<_>>();
+        events::take_turn(&mut tx).failed(doing)?;
         // The events are made where the rows are: taking a hundred thousand of them here and back costs as much again.
         let row = tx
             .query_one(
@@ -309,21 +313,4 @@ impl Db {
         tx.commit().failed(doing)?;
         Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
     }
-}
-
-/// Many events of one channel in the caller's transaction.
-fn insert_events(
-    tx: &mut postgres::Transaction<'_>,
-    channel: Channel,
-    payloads: Vec<serde_json::Value>,
-    as_of: DateTime<Utc>,
-) -> anyhow::Result<()> {
-    let ids: Vec<Uuid> = payloads.iter().map(|_| Uuid::now_v7()).collect();
-    tx.execute(
-        "INSERT INTO ml_events (event_id, channel, payload, as_of)
-         SELECT id, $1, payload, $2 FROM unnest($3::uuid[], $4::jsonb[]) AS e(id, payload)",
-        &[&channel.name(), &as_of, &ids, &payloads],
-    )
-    .failed("cannot record the events")?;
-    Ok(())
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{loading, models, overdue};
 use crate::{
     artifact::{self, LineDir, Problem},
-    db::Db,
+    db::{Db, events::Backlog},
     fault::{self, Exit, Fault},
     lineage::LineName,
     registry::{self, Connect, LockedLine},
@@ -91,6 +91,8 @@ pub struct Patient<'a> {
     pub as_of: DateTime<Utc>,
     /// The host's clock, where it is to be compared.
     pub host_at: Option<DateTime<Utc>>,
+    /// Whether events are published.
+    pub publishes: bool,
     /// Opens the database, whatever its schema.
     pub connect: Connect<'a>,
 }
@@ -124,6 +126,7 @@ fn diagnose(patient: &Patient<'_>, repairs: Vec<Check>) -> Diagnosis {
             checks.push(schema);
             if readable {
                 checks.extend(registry_checks(&mut db, patient));
+                checks.extend(patient.publishes.then(|| events(&mut db)));
             }
         }
         Err(error) => checks.push(of_error("database", &error)),
@@ -251,6 +254,21 @@ fn database(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     });
     checks.extend(patient.host_at.map(|host_at| clock((host_at - health.at).num_seconds())));
     checks
+}
+
+/// Whether what happened is heard.
+fn events(db: &mut Db) -> Check {
+    match db.event_backlog() {
+        Ok(Backlog { waiting: 0, .. }) => ok("events", "all are delivered".into()),
+        Ok(Backlog { waiting, oldest, last_error }) => {
+            let since = oldest.map(|at| at.format(" since %F %H:%MZ").to_string());
+            let why = last_error.map(|why| format!(": {why}"));
+            let detail =
+                format!("{waiting} wait{}{}", since.unwrap_or_default(), why.unwrap_or_default());
+            warn("events", detail, "aifx events deliver, once Redis answers at REDIS_URL".into())
+        }
+        Err(error) => of_error("events", &error),
+    }
 }
 
 fn schema(db: &mut Db) -> anyhow::Result<Check> {

@@ -11,6 +11,7 @@ pub mod collect;
 pub mod cron;
 pub mod daily;
 pub mod doctor;
+pub mod events;
 pub mod export;
 pub mod import;
 pub mod init;

@@ -1,10 +1,11 @@
-//! Tells people: [`send`] takes one [`Letter`] to every channel that is configured, at once and within a limit.
+//! Tells people and programs: [`Publisher`] takes events to Redis, [`send`] takes one [`Letter`] to every channel that is configured, at once and within a limit.
 //!
 //! Invariant: what was decided before is never changed by a dead channel; a letter that did not arrive is a line of the
 //! answer, without any secret. Not here: what a letter says (`jobs`), and what is owed after a failure (`db::events`).
 
 mod http;
 mod mail;
+mod redis;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::{
 use secrecy::SecretString;
 use serde::Serialize;
 
+pub use self::redis::{Bus, Message, Publisher};
 pub use mail::{MailServer, MailTls};
 
 /// All channels together get this long (RELIABILITY F77).

@@ -8,6 +8,7 @@ mod config;
 mod connections;
 mod cron;
 mod days;
+mod events;
 mod faults;
 mod house;
 mod import;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Home, TestDatabase};
 
-const CONFIG: &str = "
+pub(crate) const CONFIG: &str = "
 seed: 3
 threads: 1
 lines:

@@ -218,8 +218,10 @@ fn a_published_version_is_one_row_one_directory_one_score_and_one_event() {
     let events = field.db().pending_events(10).expect("read");
     let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
     assert_eq!(channels, ["ml:training_started", "ml:training_completed"]);
-    field.db().event_tried(events[0].event_id, Some("redis is down")).expect("recorded");
-    field.db().event_tried(events[0].event_id, None).expect("recorded");
+    let refused = Some((events[1].id, "redis is down"));
+    field.db().events_published(&[events[0].id], refused).expect("recorded");
+    let backlog = field.db().event_backlog().expect("counted");
+    assert_eq!((backlog.waiting, backlog.last_error.as_deref()), (1, Some("redis is down")));
     assert_eq!(field.db().pending_events(10).expect("read").len(), 1);
     assert_eq!(field.problems(), [] as [&str; 0]);
 }
@@ -613,6 +615,7 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
     drop(locked);
     let (models, connect) = (field.models(), || field.connect());
     let patient = doctor::Patient {
+        publishes: false,
         home: field.home.path(),
         models: &models,
         lines: vec![line()],
