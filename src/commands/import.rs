@@ -6,7 +6,10 @@ use super::Setup;
 use crate::{
     fault::Exit,
     feeds::{OnBadRow, ReadOptions, SourceZone},
-    jobs::import::{self, Depth, ImportReport, Request},
+    jobs::{
+        fills::{self, FillsReport},
+        import::{self, Depth, ImportReport, Request},
+    },
     market::{Pair, Timeframe},
     ui::{Page, Report, Tone, Ui},
 };
@@ -40,6 +43,9 @@ pub struct ImportArgs {
     /// Only look at the files; no database is needed
     #[arg(long, conflicts_with = "dry_run")]
     inspect: bool,
+    /// The files hold real trades: CSV with signal_id (or pair, timeframe, candle), entry_price, exit_price, closed_at, fees
+    #[arg(long, conflicts_with_all = ["inspect", "pair", "timeframe", "tz"])]
+    fills: bool,
 }
 
 /// [`OnBadRow`] as the command line names it.
@@ -92,8 +98,32 @@ impl Report for ImportReport {
     }
 }
 
+impl Report for FillsReport {
+    const SCHEMA: &'static str = "aifx.import-fills/1";
+
+    fn write(&self, page: &mut Page) {
+        let would = if self.dry_run { "would be " } else { "" };
+        page.toned(
+            Tone::Good,
+            format!(
+                "{} trades: {} signals {would}settled, {} had their fill",
+                self.read, self.settled, self.known
+            ),
+        );
+        for problem in &self.problems {
+            page.toned(Tone::Warn, format!("  {problem}"));
+        }
+        if self.n_problems > self.problems.len() {
+            page.line(format!("  and {} more", self.n_problems - self.problems.len()));
+        }
+    }
+}
+
 pub(super) fn run(args: &ImportArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
+    if args.fills {
+        return ui.show(&fills::import(&app, &args.files, args.dry_run)?);
+    }
     let request = Request {
         files: args.files.clone(),
         options: ReadOptions {

@@ -3,7 +3,10 @@
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::label::{self, LabelReport, Request},
+    jobs::{
+        label::{self, LabelReport, Request},
+        outcomes,
+    },
     labels::LabelRule,
     lineage::LineName,
     ui::{Page, Report, Tone, Ui},
@@ -12,7 +15,8 @@ use crate::{
 /// Label candles by what the market did next, and show the class balance
 ///
 /// A label whose horizon the data has not reached is pending. One class above 90 % is how a model learns to answer
-/// nothing else.
+/// nothing else. Signals are settled by `aifx outcomes` at their stop-loss, take-profit or time-out; `--settle` does it by the
+/// fixed rule instead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx label --rule fixed:0.005 --days 30")]
 pub struct LabelArgs {
@@ -25,6 +29,22 @@ pub struct LabelArgs {
     /// Days of candles to look at [default: weekly.days]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
+    /// Settle the open signals instead, as AIFX does: by the movement over the horizon, ±0.5 % of entry or this share
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.005", value_parser = share)]
+    #[arg(conflicts_with_all = ["rule", "days"])]
+    settle: Option<f64>,
+    /// With --settle: count, and change nothing
+    #[arg(long, requires = "settle")]
+    dry_run: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if value > 0.0 && value < 1.0 {
+        Ok(value)
+    } else {
+        Err(format!("{value} is not above 0 and below 1; half a per cent is 0.005"))
+    }
 }
 
 impl Report for LabelReport {
@@ -67,6 +87,14 @@ impl Report for LabelReport {
 
 pub(super) fn run(args: &LabelArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
+    if let Some(threshold) = args.settle {
+        let request = outcomes::Request {
+            line: args.line.clone(),
+            dry_run: args.dry_run,
+            threshold: Some(threshold),
+        };
+        return ui.show(&outcomes::run(&app, &request)?);
+    }
     let request = Request { line: args.line.clone(), rule: args.rule, days: args.days };
     ui.show(&label::run(&app, &request)?)
 }

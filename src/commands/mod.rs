@@ -246,6 +246,7 @@ impl Command {
                 | Command::Collect(_)
                 | Command::Predict(_)
                 | Command::Outcomes(_)
+                | Command::Label(_)
         )
     }
 

@@ -11,7 +11,8 @@ use crate::{
 /// Close open signals at stop-loss, take-profit or time-out
 ///
 /// By the candles after the signal, highs and lows: both levels in one candle count as the stop. Each signal is settled
-/// once; one whose row says too little is named and stops no other.
+/// once; one whose row says too little is named and stops no other. Real trades come first: those of the table
+/// user_trading_history, where there is one (signal_id, entry_price, exit_price, closed_at), or of `aifx import --fills`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx outcomes --dry-run")]
 pub struct OutcomesArgs {
@@ -35,6 +36,9 @@ impl Report for OutcomesReport {
                 self.line, self.settled, self.open, self.wins, self.losses, self.breakevens
             ),
         );
+        if self.filled > 0 {
+            page.field("filled", format!("{} {would}settled by real trades", self.filled));
+        }
         for problem in &self.problems {
             page.toned(Tone::Warn, format!("  {problem}"));
         }
@@ -46,5 +50,8 @@ impl Report for OutcomesReport {
 
 pub(super) fn run(args: &OutcomesArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
-    ui.show(&outcomes::run(&app, &Request { line: args.line.clone(), dry_run: args.dry_run })?)
+    ui.show(&outcomes::run(
+        &app,
+        &Request { line: args.line.clone(), dry_run: args.dry_run, threshold: None },
+    )?)
 }

@@ -12,6 +12,7 @@ use super::{
     events::{self, Channel},
 };
 use crate::{
+    feeds::fills::{Fill, SignalKey},
     lineage::{LineName, Version},
     market::{Pair, Timeframe},
 };
@@ -102,6 +103,30 @@ pub struct Closing {
     pub pnl_percent: f64,
     /// In price, after costs.
     pub pnl_net: f64,
+    /// What says so: `candles`, `rule` or `fill`.
+    pub by: &'static str,
+}
+
+/// What a closing may be written over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Nothing: a signal that has an outcome keeps it.
+    Nothing,
+    /// What candles or a rule made of it, but no real trade.
+    Simulated,
+}
+
+/// A signal that somebody traded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TradedSignal {
+    /// Its key as text.
+    pub id: String,
+    /// As the row spells it.
+    pub signal: String,
+    /// Opening of the candle that it answers.
+    pub candle_at: Option<DateTime<Utc>>,
+    /// Whether a real trade has settled it.
+    pub has_fill: bool,
 }
 
 impl Db {
@@ -257,14 +282,121 @@ impl Db {
             .collect())
     }
 
-    /// Settles signals with an event each, in one transaction, and returns how many were: one that has an outcome keeps it.
+    /// The signals of keys, in their order. A candle that several versions answered means the one that was traded: no
+    /// shadow, the last to answer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn signals_of(&mut self, keys: &[&SignalKey]) -> anyhow::Result<Vec<Option<TradedSignal>>> {
+        let mut ids = Vec::with_capacity(keys.len());
+        let mut versions = Vec::with_capacity(keys.len());
+        let mut pairs = Vec::with_capacity(keys.len());
+        let mut timeframes = Vec::with_capacity(keys.len());
+        let mut candles = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (id, version, pair, timeframe, at) = match key {
+                SignalKey::Id(id) => (Some(id.as_str()), None, None, None, None),
+                SignalKey::Candle { version, pair, timeframe, at } => {
+                    let (pair, timeframe) = (pair.to_string(), timeframe.name());
+                    (None, version.as_deref(), Some(pair), Some(timeframe), Some(*at))
+                }
+            };
+            ids.push(id);
+            versions.push(version);
+            pairs.push(pair);
+            timeframes.push(timeframe);
+            candles.push(at);
+        }
+        let rows = self
+            .client
+            .query(
+                "SELECT DISTINCT ON (k.n) k.n, s.id::text, lower(coalesce(s.signal, '')), s.candle_timestamp,
+                        s.settled_by IS NOT DISTINCT FROM 'fill'
+                   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+                        WITH ORDINALITY AS k(id, version, pair, timeframe, candle, n)
+                   JOIN trading_signals s
+                     ON s.id::text = k.id
+                     OR (k.id IS NULL AND s.pair = k.pair AND s.timeframe = k.timeframe AND s.candle_timestamp = k.candle
+                         AND (k.version IS NULL OR s.model_version = k.version))
+                  ORDER BY k.n, s.shadow, s.id DESC",
+                &[&ids, &versions, &pairs, &timeframes, &candles],
+            )
+            .failed("cannot look the traded signals up")?;
+        let mut found = vec![None; keys.len()];
+        for row in rows {
+            let place = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or_default();
+            found[place] = Some(TradedSignal {
+                id: row.get(1),
+                signal: row.get(2),
+                candle_at: row.get(3),
+                has_fill: row.get(4),
+            });
+        }
+        Ok(found)
+    }
+
+    /// The closed trades of the table `user_trading_history` with their signals' keys; none where there is no such table, or
+    /// none that says which signal was traded at which prices.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn traded(&mut self) -> anyhow::Result<Vec<(String, Fill)>> {
+        let doing = "cannot read user_trading_history";
+        let names: Vec<String> = self
+            .client
+            .query(
+                "SELECT column_name::text FROM information_schema.columns
+                  WHERE table_schema = ANY(current_schemas(false)) AND table_name = 'user_trading_history'",
+                &[],
+            )
+            .failed(doing)?
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        let pick = |wanted: &[&'static str]| {
+            wanted.iter().copied().find(|name| names.iter().any(|have| have == name))
+        };
+        let (Some(signal), Some(entry), Some(exit), Some(at)) = (
+            pick(&["signal_id"]),
+            pick(&["entry_price"]),
+            pick(&["exit_price"]),
+            pick(&["closed_at", "exit_time"]),
+        ) else {
+            return Ok(Vec::new());
+        };
+        let fees = pick(&["fees", "commission"]).map_or("0".to_owned(), |name| format!("h.{name}"));
+        // Only what is news: a history grows for years.
+        let sql = format!(
+            "SELECT h.{signal}::text, h.{entry}::float8, h.{exit}::float8, h.{at}::timestamptz, coalesce({fees}, 0)::float8
+               FROM user_trading_history h JOIN trading_signals s ON s.id::text = h.{signal}::text
+              WHERE h.{entry} > 0 AND h.{exit} > 0 AND h.{at} IS NOT NULL AND s.settled_by IS DISTINCT FROM 'fill'
+              ORDER BY h.{at}"
+        );
+        let rows = self.client.query(&sql, &[]).failed(doing)?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let id: String = row.get(0);
+                let fill = Fill {
+                    signal: SignalKey::Id(id.clone()),
+                    entry: row.get(1),
+                    exit: row.get(2),
+                    at: row.get(3),
+                    fees: row.get(4),
+                };
+                (id, fill)
+            })
+            .collect())
+    }
+
+    /// Settles signals with an event each, in one transaction, and returns how many were.
     ///
     /// # Errors
     /// When the database fails; then nothing was written.
     pub fn close_signals(
         &mut self,
-        line: &LineName,
         closings: &[Closing],
+        over: Over,
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<usize> {
         let doing = "cannot record the outcomes";
@@ -272,6 +404,7 @@ impl Db {
         let ids: Vec<&str> = closings.iter().map(|one| one.id.as_str()).collect();
         let outcomes: Vec<&str> = closings.iter().map(|one| one.outcome).collect();
         let reasons: Vec<&str> = closings.iter().map(|one| one.reason).collect();
+        let by: Vec<&str> = closings.iter().map(|one| one.by).collect();
         let at: Vec<DateTime<Utc>> = closings.iter().map(|one| one.at).collect();
         let numbers = |of: &dyn Fn(&Closing) -> f64| closings.iter().map(of).collect::<Vec<_>>();
         events::take_turn(&mut tx).failed(doing)?;
@@ -281,22 +414,22 @@ impl Db {
                 "WITH closed AS (
                     UPDATE trading_signals s
                        SET outcome = c.outcome, exit_reason = c.reason, closed_at = c.at, exit_price = c.price,
-                           pnl = c.pnl, pnl_percent = c.percent, pnl_net = c.net, settled_as_of = $2
-                      FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::float8[], $8::float8[],
-                           $9::float8[], $10::float8[]) AS c(id, outcome, reason, at, price, pnl, percent, net)
-                     WHERE s.line = $1 AND s.id::text = c.id AND s.outcome IS NULL
-                     RETURNING s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
+                           pnl = c.pnl, pnl_percent = c.percent, pnl_net = c.net, settled_as_of = $1, settled_by = c.by
+                      FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::float8[], $7::float8[],
+                           $8::float8[], $9::float8[], $10::text[]) AS c(id, outcome, reason, at, price, pnl, percent, net, by)
+                     WHERE s.id::text = c.id
+                       AND (s.outcome IS NULL OR ($12 AND s.settled_by IS DISTINCT FROM 'fill'))
+                     RETURNING s.line, s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
                                s.exit_reason, c.net),
                  told AS (
                     INSERT INTO ml_events (event_id, channel, payload, as_of)
                     SELECT gen_random_uuid(), $11,
-                           jsonb_build_object('line', $1::text, 'version', model_version, 'pair', pair,
+                           jsonb_build_object('line', line, 'version', model_version, 'pair', pair,
                                'timeframe', timeframe, 'signal', signal, 'candle', candle_timestamp,
-                               'outcome', outcome, 'reason', exit_reason, 'pnl_net', net), $2
+                               'outcome', outcome, 'reason', exit_reason, 'pnl_net', net), $1
                       FROM closed RETURNING 1)
                  SELECT count(*) FROM told",
                 &[
-                    &line.as_str(),
                     &as_of,
                     &ids,
                     &outcomes,
@@ -306,7 +439,9 @@ impl Db {
                     &numbers(&|one| one.pnl),
                     &numbers(&|one| one.pnl_percent),
                     &numbers(&|one| one.pnl_net),
+                    &by,
                     &Channel::SignalOutcome.name(),
+                    &(over == Over::Simulated),
                 ],
             )
             .failed(doing)?;

@@ -6,6 +6,7 @@
 
 mod bytes;
 mod clock;
+pub mod fills;
 mod layout;
 mod names;
 mod rows;

@@ -13,6 +13,7 @@ pub mod daily;
 pub mod doctor;
 pub mod events;
 pub mod export;
+pub mod fills;
 pub mod import;
 pub mod init;
 pub mod judge;

@@ -8,16 +8,17 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::fills;
 use crate::{
     config::{App, LineConfig},
     db::{
         Db,
-        signals::{Closing, OpenSignal},
+        signals::{Closing, OpenSignal, Over},
     },
     fault,
     lineage::LineName,
     market::{Pair, Timeframe, instant},
-    outcome::{Bars, ExitReason, Side, SignalOutcome},
+    outcome::{Bars, ExitReason, Side},
     signal::{self, Position},
 };
 
@@ -28,6 +29,8 @@ pub struct Request {
     pub line: Option<LineName>,
     /// Count, and change nothing.
     pub dry_run: bool,
+    /// Instead of stop-loss, take-profit and time-out: by the movement over the horizon, this share of entry deciding.
+    pub threshold: Option<f64>,
 }
 
 /// What came of it. `aifx.outcomes/1`.
@@ -37,7 +40,9 @@ pub struct OutcomesReport {
     pub line: LineName,
     /// Signals without an outcome before.
     pub open: usize,
-    /// Of them, those that were settled now.
+    /// Signals that real trades settled now, before the candles were asked.
+    pub filled: usize,
+    /// Of the open ones, those that were settled now.
     pub settled: usize,
     /// Won, lost, neither.
     pub wins: usize,
@@ -68,11 +73,14 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<OutcomesReport> {
     let began = Instant::now();
     let (name, line) = app.line(request.line.as_ref())?;
     let mut db = app.db("outcomes")?;
+    // What was really traded comes first: the candles settle the rest.
+    let real = fills::from_history(app, &mut db, request.dry_run)?;
     let open = db.open_signals(name)?;
-    let mut problems = Vec::new();
+    let n_unnamed = real.n_problems - real.problems.len();
+    let mut problems = real.problems;
     let mut closings = Vec::new();
     for group in open.chunk_by(|a, b| (&a.pair, &a.timeframe) == (&b.pair, &b.timeframe)) {
-        match settle_series(app, &mut db, line, group, &mut problems) {
+        match settle_series(app, &mut db, (line, request), group, &mut problems) {
             Ok(closed) => closings.extend(closed),
             Err(error) if fault::is_input(&error) => {
                 problems.push(format!("{} {}: {error:#}", group[0].pair, group[0].timeframe));
@@ -83,14 +91,15 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<OutcomesReport> {
     let settled = if request.dry_run || closings.is_empty() {
         closings.len()
     } else {
-        db.close_signals(name, &closings, app.as_of)?
+        db.close_signals(&closings, Over::Nothing, app.as_of)?
     };
     let count = |outcome: &str| closings.iter().filter(|one| one.outcome == outcome).count();
-    let n_problems = problems.len();
+    let n_problems = problems.len() + n_unnamed;
     problems.truncate(N_SHOWN);
     Ok(OutcomesReport {
         line: name.clone(),
         open: open.len(),
+        filled: real.settled,
         settled,
         wins: count("win"),
         losses: count("loss"),
@@ -107,7 +116,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<OutcomesReport> {
 fn settle_series(
     app: &App,
     db: &mut Db,
-    line: &LineConfig,
+    (line, request): (&LineConfig, &Request),
     open: &[OpenSignal],
     problems: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Closing>> {
@@ -140,17 +149,22 @@ fn settle_series(
     Ok(positions
         .into_iter()
         .filter_map(|(one, position)| {
-            let settled = signal::settle(&bars, &position, &costs)?;
+            let (settled, by) = match request.threshold {
+                None => (signal::settle(&bars, &position, &costs)?, "candles"),
+                Some(threshold) => {
+                    let horizon_us = timeframe.horizon_us();
+                    let settled =
+                        signal::settle_by_rule(&bars, &position, horizon_us, threshold, &costs)?;
+                    (settled, "rule")
+                }
+            };
             Some(Closing {
                 id: one.id.clone(),
-                outcome: match settled.outcome {
-                    SignalOutcome::Win => "win",
-                    SignalOutcome::Loss => "loss",
-                    SignalOutcome::Breakeven => "breakeven",
-                },
+                outcome: settled.outcome.name(),
                 reason: match settled.reason {
                     ExitReason::Stop => "stop",
                     ExitReason::Target => "target",
+                    ExitReason::TimeOut if request.threshold.is_some() => "horizon",
                     ExitReason::TimeOut => "time-out",
                 },
                 exit_price: settled.exit_price,
@@ -158,6 +172,7 @@ fn settle_series(
                 pnl: settled.pnl,
                 pnl_percent: settled.pnl_percent,
                 pnl_net: settled.pnl_net,
+                by,
             })
         })
         .collect())

@@ -154,6 +154,17 @@ pub enum SignalOutcome {
     Breakeven,
 }
 
+impl SignalOutcome {
+    /// `win`, `loss` or `breakeven`.
+    pub fn name(self) -> &'static str {
+        match self {
+            SignalOutcome::Win => "win",
+            SignalOutcome::Loss => "loss",
+            SignalOutcome::Breakeven => "breakeven",
+        }
+    }
+}
+
 /// The outcome of a signal by the market's movement (DESIGN 7, `fixed`). `side` is `None` for HOLD; `forward_return`
 /// and `threshold` are shares of entry. Exactly ±`threshold` is inside.
 pub fn signal_outcome(side: Option<Side>, forward_return: f64, threshold: f64) -> SignalOutcome {

@@ -244,6 +244,57 @@ pub fn settle(bars: &Bars<'_>, position: &Position, costs: &Costs) -> Option<Set
     })
 }
 
+/// What a real trade paid: in price, and after its fees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Filled {
+    /// By what it paid after fees.
+    pub outcome: SignalOutcome,
+    /// In units of the quote currency, a unit of the base currency.
+    pub pnl: f64,
+    /// In per cent of entry.
+    pub pnl_percent: f64,
+    /// `pnl` less fees.
+    pub pnl_net: f64,
+}
+
+/// The worth of a real trade; spread and slippage are in its prices already.
+pub fn filled(side: Side, entry: f64, exit: f64, fees: f64) -> Filled {
+    let pnl = side.sign() * (exit - entry);
+    let pnl_net = pnl - fees;
+    Filled {
+        outcome: if pnl_net > 0.0 {
+            SignalOutcome::Win
+        } else if pnl_net < 0.0 {
+            SignalOutcome::Loss
+        } else {
+            SignalOutcome::Breakeven
+        },
+        pnl,
+        pnl_percent: 100.0 * pnl / entry,
+        pnl_net,
+    }
+}
+
+/// Settles by the market's movement alone, as the AIFX documents do (DESIGN 7): at the end of the horizon, by `threshold` as
+/// a share of entry. `None` while the horizon is not over.
+pub fn settle_by_rule(
+    bars: &Bars<'_>,
+    position: &Position,
+    horizon_us: Micros,
+    threshold: f64,
+    costs: &Costs,
+) -> Option<Settled> {
+    let free = Position {
+        stop_loss: None,
+        take_profit: None,
+        expires_at_us: position.decided_at_us + horizon_us,
+        ..*position
+    };
+    let settled = settle(bars, &free, costs)?;
+    let forward = settled.exit_price / position.entry - 1.0;
+    Some(Settled { outcome: signal_outcome(position.side, forward, threshold), ..settled })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,5 +387,19 @@ mod tests {
         assert_eq!(of(None, 2).map(|one| (one.outcome, one.pnl)), Some((SignalOutcome::Win, 0.0)));
         assert_eq!(of(None, 3).map(|one| one.outcome), Some(SignalOutcome::Loss));
         assert_eq!(of(None, 40), None, "the market has not got there yet");
+        let by_rule = |side, hours| {
+            let position = position(side, 1);
+            settle_by_rule(&bars, &position, hours * HOUR_US, 0.005, &costs).map(|one| one.outcome)
+        };
+        use SignalOutcome::{Breakeven, Loss, Win};
+        assert_eq!(by_rule(Some(Side::Buy), 2), Some(Breakeven));
+        assert_eq!(by_rule(Some(Side::Buy), 3), Some(Win));
+        assert_eq!(by_rule(Some(Side::Sell), 3), Some(Loss), "no stop is looked at");
+        assert_eq!((by_rule(None, 2), by_rule(None, 3)), (Some(Win), Some(Loss)));
+        assert_eq!(by_rule(None, 40), None);
+        let sold = filled(Side::Sell, 1.2, 1.1, 0.01);
+        assert!((sold.pnl - 0.1).abs() < 1e-12 && (sold.pnl_net - 0.09).abs() < 1e-12);
+        assert_eq!((sold.outcome, filled(Side::Buy, 1.1, 1.1, 0.0).outcome), (Win, Breakeven));
+        assert_eq!(filled(Side::Buy, 1.1, 1.1, 1e-6).outcome, Loss, "fees count");
     }
 }

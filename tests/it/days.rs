@@ -162,6 +162,110 @@ fn what_was_answered_when_the_candle_closed_counts_and_the_rest_is_replayed() {
 }
 
 #[test]
+fn real_trades_settle_signals_once_and_win_over_the_candles() {
+    let field = Field::in_production();
+    field.json_at("2025-10-07T10:00:00Z", &["predict"]);
+    field
+        .sql("UPDATE trading_signals SET signal = CASE WHEN id % 2 = 0 THEN 'buy' ELSE 'sell' END");
+    field.sql(
+        "UPDATE trading_signals SET signal = 'hold' WHERE candle_timestamp = '2025-10-07T08:00Z'",
+    );
+    let id = |pair: &str, candle: &str| -> i64 {
+        let sql = "SELECT id FROM trading_signals WHERE pair = $1 AND candle_timestamp = $2::text::timestamptz";
+        field.database.client().query_one(sql, &[&pair, &candle]).expect("a signal").get(0)
+    };
+    field.sql(
+        "UPDATE trading_signals SET signal = 'buy' WHERE candle_timestamp = '2025-10-06T12:00Z'",
+    );
+    let bought = id("EUR/USD", "2025-10-06T12:00Z");
+    let held = id("EUR/USD", "2025-10-07T08:00Z");
+    let text = format!(
+        "signal_id,pair,timeframe,candle,entry_price,exit_price,closed_at,fees\n\
+         {bought},,,,1.1,1.2,2025-10-06T15:00:00Z,0.01\n\
+         ,GBPUSD,1h,2025-10-06T12:00:00Z,1.3,1.2,2025-10-06T16:00:00Z,\n\
+         999999,,,,1.1,1.2,2025-10-06T15:00:00Z,\n\
+         {held},,,,1.1,1.2,2025-10-07T12:00:00Z,\n\
+         {bought},,,,1.1,1.5,2025-10-06T15:00:00Z,\n\
+         {bought},,,,nonsense,1.2,2025-10-06T15:00:00Z,\n"
+    );
+    field.home.write("fills.csv", &text);
+    // The candles come first for one of them: the trade corrects what they made of it.
+    field.json_at("2025-10-07T12:00:00Z", &["outcomes"]);
+    let events = field.count("ml_events WHERE channel = 'ml:signal_outcome'");
+    let import = ["import", "--fills", "fills.csv"];
+    let planned = field.json_at("2025-10-08T00:00:00Z", &[&import[..], &["--dry-run"]].concat());
+    assert_eq!(
+        (planned["settled"].as_u64(), field.count("trading_signals WHERE settled_by = 'fill'")),
+        (Some(2), 0)
+    );
+    let report = field.json_at("2025-10-08T00:00:00Z", &import);
+    assert_eq!(
+        (&report["read"], &report["settled"], &report["n_problems"]),
+        (&5.into(), &2.into(), &4.into())
+    );
+    let problems = report["problems"].to_string();
+    for why in [
+        "fills.csv:4: there is no such signal",
+        "nothing was traded",
+        "another fill before it",
+        "no number",
+    ] {
+        assert!(problems.contains(why), "{why}: {problems}");
+    }
+    let won =
+        "trading_signals WHERE settled_by = 'fill' AND outcome = 'win' AND exit_reason = 'fill'
+               AND abs(pnl - 0.1) < 1e-12 AND abs(pnl_net - 0.09) < 1e-12";
+    assert_eq!(field.count(won), 1);
+    assert_eq!(field.count("trading_signals WHERE settled_by = 'fill' AND outcome = 'loss'"), 1);
+    assert_eq!(field.count("ml_events WHERE channel = 'ml:signal_outcome'"), events + 2);
+    let again = field.json_at("2025-10-08T00:00:00Z", &import);
+    assert_eq!((&again["settled"], &again["known"]), (&0.into(), &3.into()));
+
+    // The table of trades that some databases have.
+    field.sql("CREATE TABLE user_trading_history (id uuid, signal_id bigint, entry_price numeric(18,8), exit_price numeric(18,8), closed_at timestamptz)");
+    field.sql(
+        "UPDATE trading_signals SET signal = 'sell' WHERE candle_timestamp = '2025-10-06T13:00Z'",
+    );
+    let sold = id("EUR/USD", "2025-10-06T13:00Z");
+    field.sql(&format!(
+        "INSERT INTO user_trading_history VALUES (NULL, {sold}, 1.2, 1.1, '2025-10-06T20:00Z'),
+             (NULL, {bought}, 9, 9, '2025-10-06T20:00Z'), (NULL, 77777, 1, 1, '2025-10-06T20:00Z'), (NULL, NULL, 1, 1, NULL)"
+    ));
+    let settled = field.json_at("2025-10-08T00:00:00Z", &["outcomes"]);
+    assert_eq!(settled["filled"], 1);
+    assert_eq!(
+        field.count(&format!(
+            "trading_signals WHERE id = {sold} AND settled_by = 'fill' AND outcome = 'win'"
+        )),
+        1
+    );
+    assert_eq!(field.json_at("2025-10-08T00:00:00Z", &["outcomes"])["filled"], 0);
+    field.home.write("none.csv", "a,b\n1,2\n");
+    field.home.run(&["import", "--fills", "none.csv"]).refuses(4, &["no column says which signal"]);
+}
+
+#[test]
+fn the_fixed_rule_settles_by_the_movement_alone() {
+    let field = Field::in_production();
+    field.json_at("2025-10-07T10:00:00Z", &["predict"]);
+    field.sql("UPDATE trading_signals SET stop_loss = entry_price, take_profit = entry_price");
+    let planned = field.json_at("2025-10-08T00:00:00Z", &["label", "--settle", "--dry-run"]);
+    assert_eq!(
+        (&planned["settled"], field.count("trading_signals WHERE outcome IS NOT NULL")),
+        (&48.into(), 0)
+    );
+    let report = field.json_at("2025-10-08T00:00:00Z", &["label", "--settle", "0.001"]);
+    assert_eq!(report["settled"], 48);
+    let wrong = "trading_signals WHERE settled_by <> 'rule' OR exit_reason <> 'horizon' OR outcome <>
+        CASE WHEN signal = 'hold' THEN CASE WHEN abs(exit_price / entry_price - 1) <= 0.001 THEN 'win' ELSE 'loss' END
+             WHEN (CASE signal WHEN 'buy' THEN 1 ELSE -1 END) * (exit_price / entry_price - 1) > 0.001 THEN 'win'
+             WHEN (CASE signal WHEN 'buy' THEN 1 ELSE -1 END) * (exit_price / entry_price - 1) < -0.001 THEN 'loss'
+             ELSE 'breakeven' END";
+    assert_eq!(field.count(wrong), 0);
+    field.home.run(&["label", "--settle", "2"]).refuses(2, &["half a per cent is 0.005"]);
+}
+
+#[test]
 fn rows_that_say_too_little_stop_no_other_and_foreign_ones_are_left_alone() {
     let field = Field::in_production();
     field.json_at("2025-10-07T10:00:00Z", &["predict"]);

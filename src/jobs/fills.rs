@@ -1,0 +1,132 @@
+//! Real trades settle signals: from a file (`import --fills`), and from the table `user_trading_history` where there is one.
+//!
+//! What a trade really paid wins over what the candles made of it, once; a row that fits no signal is named and stops no other.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::{
+    config::App,
+    db::{
+        Db,
+        signals::{Closing, Over, TradedSignal},
+    },
+    feeds::fills::{self, Fill},
+    outcome::Side,
+    signal,
+};
+
+/// Problems that are named; the others are only counted.
+const N_SHOWN: usize = 10;
+
+/// What came of it. `aifx.import-fills/1`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FillsReport {
+    /// Trades that were read.
+    pub read: usize,
+    /// Signals that they settled now, those among them that candles had settled before.
+    pub settled: usize,
+    /// Trades whose signal had its fill already.
+    pub known: usize,
+    /// Rows that settle nothing, and why; the first ten.
+    pub problems: Vec<String>,
+    /// How many do not.
+    pub n_problems: usize,
+    /// Nothing was written.
+    pub dry_run: bool,
+}
+
+/// Reads files of fills and settles the signals that they are about.
+///
+/// # Errors
+/// 4 for a file that is none, 5 database, 9 for one that cannot be read.
+pub fn import(app: &App, files: &[PathBuf], dry_run: bool) -> anyhow::Result<FillsReport> {
+    let mut report = FillsReport { dry_run, ..FillsReport::default() };
+    let mut wanted = Vec::new();
+    for file in files {
+        for (line, row) in fills::read(file)? {
+            let place = format!("{}:{line}", file.display());
+            match row {
+                Ok(fill) => wanted.push((place, fill)),
+                Err(why) => report.problems.push(format!("{place}: {why}")),
+            }
+        }
+    }
+    report.read = wanted.len();
+    settle(app, &mut app.db("import")?, &wanted, &mut report)?;
+    Ok(report)
+}
+
+/// Settles from the table of real trades that some databases have.
+pub(crate) fn from_history(app: &App, db: &mut Db, dry_run: bool) -> anyhow::Result<FillsReport> {
+    let mut report = FillsReport { dry_run, ..FillsReport::default() };
+    let wanted: Vec<(String, Fill)> = db
+        .traded()?
+        .into_iter()
+        .map(|fill| (format!("user_trading_history, signal {}", fill.0), fill.1))
+        .collect();
+    report.read = wanted.len();
+    settle(app, db, &wanted, &mut report)?;
+    Ok(report)
+}
+
+/// `wanted` are fills and where each stands.
+fn settle(
+    app: &App,
+    db: &mut Db,
+    wanted: &[(String, Fill)],
+    report: &mut FillsReport,
+) -> anyhow::Result<()> {
+    let keys: Vec<_> = wanted.iter().map(|(_, fill)| &fill.signal).collect();
+    let mut closings: Vec<Closing> = Vec::new();
+    for ((place, fill), found) in wanted.iter().zip(db.signals_of(&keys)?) {
+        match closing(fill, found, app) {
+            Ok(Some(closing)) if closings.iter().any(|other| other.id == closing.id) => {
+                report.problems.push(format!("{place}: its signal has another fill before it"));
+            }
+            Ok(Some(closing)) => closings.push(closing),
+            Ok(None) => report.known += 1,
+            Err(why) => report.problems.push(format!("{place}: {why}")),
+        }
+    }
+    report.settled = if report.dry_run || closings.is_empty() {
+        closings.len()
+    } else {
+        db.close_signals(&closings, Over::Simulated, app.as_of)?
+    };
+    report.n_problems = report.problems.len();
+    report.problems.truncate(N_SHOWN);
+    Ok(())
+}
+
+/// What a fill makes of its signal; nothing where it has been settled by one.
+fn closing(fill: &Fill, found: Option<TradedSignal>, app: &App) -> Result<Option<Closing>, String> {
+    let found = found.ok_or("there is no such signal")?;
+    if found.has_fill {
+        return Ok(None);
+    }
+    let side = match found.signal.as_str() {
+        "buy" | "strong buy" => Side::Buy,
+        "sell" | "strong sell" => Side::Sell,
+        other => return Err(format!("its signal is {other:?}: nothing was traded on it")),
+    };
+    if fill.at > app.as_of {
+        return Err(format!("it closed at {}, which has not come", fill.at));
+    }
+    if found.candle_at.is_some_and(|candle_at| fill.at <= candle_at) {
+        return Err(format!("it closed at {}, before its candle", fill.at));
+    }
+    let paid = signal::filled(side, fill.entry, fill.exit, fill.fees);
+    Ok(Some(Closing {
+        id: found.id,
+        outcome: paid.outcome.name(),
+        reason: "fill",
+        exit_price: fill.exit,
+        at: fill.at,
+        pnl: paid.pnl,
+        pnl_percent: paid.pnl_percent,
+        pnl_net: paid.pnl_net,
+        by: "fill",
+    }))
+}
