@@ -144,6 +144,11 @@ pub fn is_input(error: &anyhow::Error) -> bool {
     find(error).is_some_and(|fault| fault.exit() == Exit::Input)
 }
 
+/// Whether it is about the database: nothing that needs it would go better.
+pub fn is_database(error: &anyhow::Error) -> bool {
+    find(error).is_some_and(|fault| fault.exit() == Exit::Database)
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context;

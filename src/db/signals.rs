@@ -181,7 +181,7 @@ impl Db {
     }
 
     /// Writes answers with an event each, in one transaction, and returns how many were new: a candle that this version
-    /// has answered already keeps its answer.
+    /// has answered already keeps its answer. A shadow's answers are no events.
     ///
     /// # Errors
     /// When the database fails; then nothing was written.
@@ -190,6 +190,7 @@ impl Db {
         line: &LineName,
         version: Version,
         signals: &[NewSignal],
+        shadow: bool,
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<usize> {
         let doing = "cannot record the answers";
@@ -210,11 +211,11 @@ impl Db {
             .query(
                 "INSERT INTO trading_signals (line, model_version, answered_as_of, pair, timeframe, signal, abstained,
                         candle_timestamp, expires_at, probabilities, confidence, entry_price, stop_loss, take_profit,
-                        position_size)
-                 SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+                        position_size, shadow)
+                 SELECT $1, $2, $3, s.*, $16 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
                         $9::timestamptz[], $10::jsonb[], $11::float8[], $12::float8[], $13::float8[], $14::float8[],
-                        $15::float8[])
-                 ON CONFLICT (model_version, pair, timeframe, candle_timestamp)
+                        $15::float8[]) AS s
+                 ON CONFLICT (coalesce(line, ''), model_version, pair, timeframe, candle_timestamp)
                     WHERE model_version IS NOT NULL AND candle_timestamp IS NOT NULL DO NOTHING
                  RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8",
                 &[
@@ -233,6 +234,7 @@ impl Db {
                     &numbers(&|one| one.stop_loss),
                     &numbers(&|one| one.take_profit),
                     &numbers(&|one| Some(one.size)),
+                    &shadow,
                 ],
             )
             .failed(doing)?;
@@ -244,7 +246,9 @@ impl Db {
                 "entry": row.get::<_, Option<f64>>(5),
             })
         };
-        let payloads: Vec<_> = rows.iter().map(payload).collect();
+        // A shadow's answer is compared, never traded: nobody is told of it.
+        let told = if shadow { &[][..] } else { &rows[..] };
+        let payloads: Vec<_> = told.iter().map(payload).collect();
         events::insert_all(&mut tx, Channel::NewPrediction, &payloads, as_of).failed(doing)?;
         tx.commit().failed(doing)?;
         Ok(rows.len())
@@ -419,7 +423,7 @@ impl Db {
                            $8::float8[], $9::float8[], $10::text[]) AS c(id, outcome, reason, at, price, pnl, percent, net, by)
                      WHERE s.id::text = c.id
                        AND (s.outcome IS NULL OR ($12 AND s.settled_by IS DISTINCT FROM 'fill'))
-                     RETURNING s.line, s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
+                     RETURNING s.shadow, s.line, s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
                                s.exit_reason, c.net),
                  told AS (
                     INSERT INTO ml_events (event_id, channel, payload, as_of)
@@ -427,8 +431,8 @@ impl Db {
                            jsonb_build_object('line', line, 'version', model_version, 'pair', pair,
                                'timeframe', timeframe, 'signal', signal, 'candle', candle_timestamp,
                                'outcome', outcome, 'reason', exit_reason, 'pnl_net', net), $1
-                      FROM closed RETURNING 1)
-                 SELECT count(*) FROM told",
+                      FROM closed WHERE NOT shadow)
+                 SELECT count(*) FROM closed",
                 &[
                     &as_of,
                     &ids,

@@ -80,12 +80,23 @@ pub struct PredictReport {
     pub answers: Vec<Answer>,
     /// Of them, those that were not there already.
     pub n_new: usize,
+    /// Versions in staging that answered the same candles, for comparison.
+    pub shadows: Vec<Shadow>,
     /// What an operator should know.
     pub notes: Vec<String>,
     /// Wall time: in all, to read, to compute features, to answer, to write; seconds.
     pub seconds: Seconds,
     /// The instant that the run took for now.
     pub as_of: DateTime<Utc>,
+}
+
+/// A version that answered beside production.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shadow {
+    /// Which.
+    pub version: Version,
+    /// Its answers that were not there already.
+    pub n_new: usize,
 }
 
 /// Wall time of the parts.
@@ -117,6 +128,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         version: None,
         answers: Vec::new(),
         n_new: 0,
+        shadows: Vec::new(),
         notes: Vec::new(),
         seconds: Seconds::default(),
         as_of: app.as_of,
@@ -138,7 +150,8 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     let version =
         who_answers(app, &mut cast, &mut db, name, production, &mut report.notes, request)?;
     let actor = cast.loaded(version).map_err(Fault::integrity)?;
-    answer(app, line, actor, &waiting, &mut report)?;
+    let mut computed = Computed::new();
+    report.answers = answer(app, line, actor, &waiting, &mut computed, &mut report.seconds)?;
     report.version = Some(version);
     if request.dry_run {
         report.status = "planned";
@@ -146,12 +159,39 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     }
     let writing = Instant::now();
     let signals = report.answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
-    report.n_new = db.insert_signals(name, version, &signals, app.as_of)?;
+    report.n_new = db.insert_signals(name, version, &signals, false, app.as_of)?;
     report.seconds.write = writing.elapsed().as_secs_f64();
+    // Production has answered and is on record: what becomes of its shadows changes nothing of that.
+    for version in cast.shadows(line.signals.shadows) {
+        match shadow(app, &mut db, (name, line), &mut cast, version, &waiting, &mut computed) {
+            Ok(n_new) => report.shadows.push(Shadow { version, n_new }),
+            Err(error) if fault::is_database(&error) => return Err(error),
+            Err(error) => report.notes.push(format!("shadow {version} cannot answer: {error:#}")),
+        }
+    }
     report.status = "answered";
     report.seconds.total = began.elapsed().as_secs_f64();
     Ok(report)
 }
+
+/// The same candles answered by a version in staging; how many answers were new.
+fn shadow(
+    app: &App,
+    db: &mut Db,
+    (name, line): (&LineName, &LineConfig),
+    cast: &mut Cast,
+    version: Version,
+    waiting: &Waiting,
+    computed: &mut Computed,
+) -> anyhow::Result<usize> {
+    let actor = cast.actor(version).map_err(Fault::integrity)?;
+    let answers = answer(app, line, actor, waiting, computed, &mut Seconds::default())?;
+    let signals = answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
+    db.insert_signals(name, version, &signals, true, app.as_of)
+}
+
+/// Features of the series that wait, by the name of their set.
+type Computed = BTreeMap<&'static str, Vec<Features>>;
 
 /// The series with candles that wait for an answer.
 #[derive(Default)]
@@ -258,16 +298,18 @@ fn answer(
     line: &LineConfig,
     actor: &Actor,
     waiting: &Waiting,
-    report: &mut PredictReport,
-) -> anyhow::Result<()> {
+    computed: &mut Computed,
+    seconds: &mut Seconds,
+) -> anyhow::Result<Vec<Answer>> {
     let spec = actor.predictor.spec();
     let computing = Instant::now();
     let set = features::by_name(&spec.feature_set).map_err(Fault::integrity)?;
-    let all: Vec<Features> = features::compute_all(set, &waiting.candles);
+    let all: &[Features] =
+        computed.entry(set.name).or_insert_with(|| features::compute_all(set, &waiting.candles));
     let support = daily::support(actor)?;
     let mut asked = Vec::new();
     let mut offset = 0;
-    for ((candles, &first), features) in waiting.candles.iter().zip(&waiting.first).zip(&all) {
+    for ((candles, &first), features) in waiting.candles.iter().zip(&waiting.first).zip(all) {
         let timeframe = candles.timeframe();
         let gaps = calendar::gaps(timeframe, candles.open_at_us());
         for row in first..candles.len() {
@@ -284,22 +326,22 @@ fn answer(
         }
         offset += candles.len();
     }
-    report.seconds.features = computing.elapsed().as_secs_f64();
+    seconds.features = computing.elapsed().as_secs_f64();
     let forward = Instant::now();
-    let windows = replay::windows(&actor.predictor, &all);
+    let windows = replay::windows(&actor.predictor, all);
     let places: Vec<u32> =
         asked.iter().filter(|one| one.why.is_none()).map(|one| one.place).collect();
     let probabilities = actor.predictor.probabilities(&windows, &places);
-    report.seconds.forward = forward.elapsed().as_secs_f64();
+    seconds.forward = forward.elapsed().as_secs_f64();
     let mut rows = probabilities.chunks(spec.classes.len().max(1));
-    for one in &asked {
+    let answers = asked.iter().map(|one| {
         let probabilities = match one.why {
             None => rows.next(),
             Some(_) => None,
         };
-        report.answers.push(one.answer(probabilities, actor, line, app));
-    }
-    Ok(())
+        one.answer(probabilities, actor, line, app)
+    });
+    Ok(answers.collect())
 }
 
 /// A candle that waits.

@@ -166,6 +166,12 @@ impl Cast {
         self.rows.iter().filter(live).map(|row| (row.version, row.status)).collect()
     }
 
+    /// The newest versions in staging, at most `n`.
+    pub(crate) fn shadows(&self, n: usize) -> Vec<Version> {
+        let staging = self.rows.iter().rev().filter(|row| row.status == Status::Staging);
+        staging.take(n).map(|row| row.version).collect()
+    }
+
     /// The row of a version.
     pub(crate) fn row(&self, version: Version) -> Option<&VersionRow> {
         self.rows.iter().find(|row| row.version == version)

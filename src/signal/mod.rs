@@ -48,6 +48,8 @@ pub struct SignalConfig {
     pub time_out_minutes: Option<u32>,
     /// Candles that closed longer ago than this are not answered any more.
     pub catch_up_hours: u32,
+    /// So many of the newest versions in staging answer beside production, for comparison alone.
+    pub shadows: usize,
     /// From a confidence on, the share of the account; highest confidence first.
     pub sizes: Vec<[f64; 2]>,
 }
@@ -60,6 +62,7 @@ impl Default for SignalConfig {
             take_profit: Distance { percent: Some(1.0), atr: None },
             time_out_minutes: None,
             catch_up_hours: 24,
+            shadows: 0,
             sizes: vec![[0.8, 0.15], [0.7, 0.10], [0.6, 0.07], [0.0, 0.05]],
         }
     }
@@ -90,6 +93,9 @@ impl SignalConfig {
         if !(1..=24 * 31).contains(&self.catch_up_hours) {
             let why = format!("catch_up_hours: {} is not from 1 to 744", self.catch_up_hours);
             problems.push(("catch_up_hours", why));
+        }
+        if self.shadows > 100 {
+            problems.push(("shadows", format!("shadows: {} is more than 100", self.shadows)));
         }
         let falling = self.sizes.windows(2).all(|pair| pair[0][0] > pair[1][0]);
         let shares = self.sizes.iter().flatten().all(|value| (0.0..=1.0).contains(value));
@@ -335,6 +341,7 @@ mod tests {
             take_profit: Distance { percent: Some(-1.0), atr: None },
             time_out_minutes: Some(0),
             catch_up_hours: 0,
+            shadows: 101,
             sizes: vec![[0.5, 0.1], [0.6, 0.2]],
         };
         let keys: Vec<&str> = wrong.problems().into_iter().map(|(key, _)| key).collect();
@@ -346,6 +353,7 @@ mod tests {
                 "take_profit",
                 "time_out_minutes",
                 "catch_up_hours",
+                "shadows",
                 "sizes"
             ]
         );

@@ -245,6 +245,39 @@ fn real_trades_settle_signals_once_and_win_over_the_candles() {
 }
 
 #[test]
+fn shadows_answer_beside_production_and_nobody_is_told() {
+    let field = Field::in_production();
+    let config = crate::nights::CONFIG;
+    field.home.write("aifx.yaml", &format!("{config}    signals: {{shadows: 1}}\n"));
+    let staged =
+        field.json_at("2025-10-06T02:00:00Z", &["train-weekly", "--no-promote"])["version"].clone();
+    assert_eq!(staged, "v1.2");
+    let report = field.json_at("2025-10-07T10:00:00Z", &["predict"]);
+    assert_eq!((&report["n_new"], &report["version"]), (&48.into(), &"v1.1".into()));
+    assert_eq!(report["shadows"], json!([{"version": "v1.2", "n_new": 48}]));
+    assert_eq!(field.count("trading_signals WHERE shadow AND model_version = 'v1.2'"), 48);
+    assert_eq!(field.count("ml_events WHERE channel = 'ml:new_prediction'"), 48);
+    assert_eq!(field.json_at("2025-10-07T10:00:00Z", &["predict"])["status"], "nothing-new");
+    // A shadow that is broken is a note.
+    field.home.write("models/fx-direction/v1.2/model.safetensors", "not a model");
+    let run = field.home.run(&["--as-of", "2025-10-07T11:00:00Z", "predict", "--json"]);
+    assert_eq!((run.status, &run.document()["n_new"]), (0, &2.into()));
+    assert!(
+        run.document()["notes"].to_string().contains("shadow v1.2 cannot answer"),
+        "{}",
+        run.stdout
+    );
+    let settled = field.json_at("2025-10-08T10:00:00Z", &["outcomes"]);
+    assert_eq!(settled["settled"], 98);
+    assert_eq!(field.count("ml_events WHERE channel = 'ml:signal_outcome'"), 50);
+    // Production of another line with a version of the same name answers the same candles all the same.
+    field.sql(
+        "UPDATE trading_signals SET line = 'other', shadow = false WHERE model_version = 'v1.1'",
+    );
+    assert_eq!(field.json_at("2025-10-07T11:00:00Z", &["predict"])["n_new"], 48);
+}
+
+#[test]
 fn the_fixed_rule_settles_by_the_movement_alone() {
     let field = Field::in_production();
     field.json_at("2025-10-07T10:00:00Z", &["predict"]);
