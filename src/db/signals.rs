@@ -129,6 +129,28 @@ pub struct TradedSignal {
     pub has_fill: bool,
 }
 
+/// What the settled signals of a version were worth, for each version that one of the signals `$1` is of. Holds are no trades.
+const LIVE_SCORES: &str = "
+    UPDATE model_versions v SET production_metrics = s.scores
+      FROM (SELECT line, model_version,
+                   jsonb_build_object(
+                       'n_settled', count(*),
+                       'n_trades', count(*) FILTER (WHERE signal <> 'hold'),
+                       'n_fills', count(*) FILTER (WHERE settled_by = 'fill'),
+                       'wins', count(*) FILTER (WHERE signal <> 'hold' AND outcome = 'win'),
+                       'losses', count(*) FILTER (WHERE signal <> 'hold' AND outcome = 'loss'),
+                       'win_rate', avg((outcome = 'win')::int) FILTER (WHERE signal <> 'hold'),
+                       'hold_right', avg((outcome = 'win')::int) FILTER (WHERE signal = 'hold'),
+                       'mean_return_net', avg(pnl_net / nullif(entry_price, 0)) FILTER (WHERE signal <> 'hold'),
+                       'sum_return_net', sum(pnl_net / nullif(entry_price, 0)) FILTER (WHERE signal <> 'hold'),
+                       'first_candle', min(candle_timestamp), 'last_candle', max(candle_timestamp)) AS scores
+              FROM trading_signals
+             WHERE NOT shadow AND outcome IS NOT NULL AND abstained IS NULL
+               AND (coalesce(line, ''), model_version) IN
+                   (SELECT DISTINCT coalesce(line, ''), model_version FROM trading_signals WHERE id::text = ANY($1))
+             GROUP BY line, model_version) s
+     WHERE v.line = s.line AND v.version = s.model_version";
+
 impl Db {
     /// The last candle of each series that the line has answered, by pair and timeframe as written.
     ///
@@ -449,6 +471,7 @@ impl Db {
                 ],
             )
             .failed(doing)?;
+        tx.execute(LIVE_SCORES, &[&ids]).failed("cannot update the live scores")?;
         tx.commit().failed(doing)?;
         Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
     }
