@@ -407,6 +407,10 @@ fn check_config(node: &Node, findings: &mut Findings) -> Config {
             }
         }
     }
+    for (name, key, why) in sections::object_between(&config.lines) {
+        let at = findings.place(&["lines", name.as_str(), key], node.at);
+        findings.problem(at, why);
+    }
     config
 }
 

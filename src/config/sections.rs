@@ -96,6 +96,10 @@ pub struct LineConfig {
     pub lookback: usize,
     /// How training labels are made.
     pub label: LabelRule,
+    /// With the rule `outcome`: the line whose signals are the samples.
+    pub signals_of: Option<LineName>,
+    /// A line of the rule `outcome` whose production says how sure this line's signals are.
+    pub confidence_line: Option<LineName>,
     /// The architecture.
     pub model: ModelConfig,
     /// The training from scratch.
@@ -121,6 +125,8 @@ impl Default for LineConfig {
             features: "v1".to_owned(),
             lookback: 60,
             label: LabelRule::Volatility { multiple: 1.0 },
+            signals_of: None,
+            confidence_line: None,
             model: ModelConfig::default(),
             weekly: Weekly::default(),
             daily: Daily::default(),
@@ -185,11 +191,21 @@ pub struct Daily {
     pub min_samples: usize,
     /// Mornings that a fine-tune is rehearsed on before it is believed.
     pub rehearse_days: u32,
+    /// How much more a sample counts whose signal was wrong; 1: no more than the others.
+    pub feedback_weight: f64,
 }
 
 impl Default for Daily {
     fn default() -> Self {
-        Daily { hours: 24, epochs: 5, batch: 32, lr: 1e-4, min_samples: 100, rehearse_days: 14 }
+        Daily {
+            hours: 24,
+            epochs: 5,
+            batch: 32,
+            lr: 1e-4,
+            min_samples: 100,
+            rehearse_days: 14,
+            feedback_weight: 1.0,
+        }
     }
 }
 
@@ -200,6 +216,7 @@ pub(super) fn line_shape() -> Shape {
         LabelRule::Fixed { threshold: 0.005 },
         LabelRule::TripleBarrier { take_profit: 0.005, stop_loss: 0.005 },
         LabelRule::Quartile,
+        LabelRule::Outcome,
     ];
     let samples = |values: &[LabelRule]| {
         values.iter().filter_map(|value| serde_yaml::to_value(value).ok()).collect()
@@ -233,6 +250,38 @@ pub(super) fn object(config: &Config) -> Vec<Objection> {
     list
 }
 
+/// What lines say of each other that does not fit: which line, where, and why.
+pub(super) fn object_between(
+    lines: &BTreeMap<LineName, LineConfig>,
+) -> Vec<(LineName, &'static str, String)> {
+    let mut list = Vec::new();
+    let is_outcome = |line: &LineConfig| line.label == LabelRule::Outcome;
+    for (name, line) in lines {
+        match line.signals_of.as_ref().map(|of| (of, lines.get(of))) {
+            None if is_outcome(line) => {
+                let why = "the rule outcome learns from signals: name their line with signals_of";
+                list.push((name.clone(), "label", why.to_owned()));
+            }
+            Some(_) if !is_outcome(line) => {
+                let why = "signals_of: only the label rule outcome learns from signals";
+                list.push((name.clone(), "signals_of", why.to_owned()));
+            }
+            Some((of, found)) if found.is_none_or(is_outcome) => {
+                let why = format!("signals_of: {of} is no line that gives signals");
+                list.push((name.clone(), "signals_of", why));
+            }
+            _ => {}
+        }
+        if let Some(other) = &line.confidence_line
+            && (is_outcome(line) || !lines.get(other).is_some_and(is_outcome))
+        {
+            let why = format!("confidence_line: {other} is no line with the label rule outcome");
+            list.push((name.clone(), "confidence_line", why));
+        }
+    }
+    list
+}
+
 /// Limits of a line's settings.
 pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     let mut list = Vec::new();
@@ -248,7 +297,7 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
             share(&mut list, &["label", "take_profit"], take_profit);
             share(&mut list, &["label", "stop_loss"], stop_loss);
         }
-        LabelRule::Quartile => {}
+        LabelRule::Quartile | LabelRule::Outcome => {}
     }
     let ModelConfig::Lstm { hidden, dense, dropout } = &line.model;
     if hidden.is_empty() || hidden.len() > 8 {
@@ -293,6 +342,7 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     positive(&mut list, &["daily", "lr"], daily.lr, 1.0);
     within(&mut list, &["daily", "min_samples"], daily.min_samples as f64, 1.0, 1e9);
     within(&mut list, &["daily", "rehearse_days"], f64::from(daily.rehearse_days), 1.0, 365.0);
+    within(&mut list, &["daily", "feedback_weight"], daily.feedback_weight, 1.0, 100.0);
     let costs = &line.costs;
     within(&mut list, &["costs", "spread"], costs.spread, 0.0, 1e6);
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);

@@ -355,6 +355,30 @@ fn check_claim(
     .context(doing.to_owned()))
 }
 
+impl Db {
+    /// Says beside a version's weights which weights say how sure it is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_second_stage(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        second_line: &LineName,
+        second: Version,
+    ) -> anyhow::Result<()> {
+        let path = format!("{second_line}/{second}/model.safetensors");
+        self.client
+            .execute(
+                "UPDATE model_versions SET stage2_model_path = $3
+                  WHERE line = $1 AND version = $2 AND stage2_model_path IS DISTINCT FROM $3",
+                &[&line.as_str(), &version.to_string(), &path],
+            )
+            .failed("cannot record the second stage")?;
+        Ok(())
+    }
+}
+
 fn insert_version(
     tx: &mut Transaction<'_>,
     publication: &Publication<'_>,

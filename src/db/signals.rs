@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     feeds::fills::{Fill, SignalKey},
+    labels::PastSignal,
     lineage::{LineName, Version},
     market::{Pair, Timeframe},
 };
@@ -82,6 +83,17 @@ pub struct StoredAnswer {
     pub candle_at: DateTime<Utc>,
     /// Probability of each class, by name.
     pub probabilities: serde_json::Value,
+}
+
+/// A signal that has been settled, with its series as the row spells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledSignal {
+    /// As the row spells it.
+    pub pair: String,
+    /// As the row spells it.
+    pub timeframe: String,
+    /// What became of it.
+    pub signal: PastSignal,
 }
 
 /// How a signal ended.
@@ -198,6 +210,44 @@ impl Db {
                 timeframe: row.get(2),
                 candle_at: row.get(3),
                 probabilities: row.get(4),
+            })
+            .collect())
+    }
+
+    /// What became of the buys and sells (and holds, where they are wanted) of a line on candles opening from `from` on, as far as it was settled at `as_of`; those
+    /// on one candle in the order in which they were written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn settled_signals(
+        &mut self,
+        line: &LineName,
+        from: DateTime<Utc>,
+        as_of: DateTime<Utc>,
+        with_holds: bool,
+    ) -> anyhow::Result<Vec<SettledSignal>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT pair, timeframe, candle_timestamp, closed_at, lower(outcome) = 'win', lower(outcome) = 'loss'
+                 FROM trading_signals
+                 WHERE line = $1 AND candle_timestamp >= $2 AND closed_at <= $3 AND outcome IS NOT NULL
+                   AND ($4 OR lower(signal) <> 'hold') AND lower(signal) <> 'abstain' AND NOT shadow
+                 ORDER BY id",
+                &[&line.as_str(), &from, &as_of, &with_holds],
+            )
+            .failed("cannot read the settled signals")?;
+        Ok(rows
+            .iter()
+            .map(|row| SettledSignal {
+                pair: row.get(0),
+                timeframe: row.get(1),
+                signal: PastSignal {
+                    candle_us: row.get::<_, DateTime<Utc>>(2).timestamp_micros(),
+                    closed_us: row.get::<_, DateTime<Utc>>(3).timestamp_micros(),
+                    won: row.get(4),
+                    lost: row.get(5),
+                },
             })
             .collect())
     }

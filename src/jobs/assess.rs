@@ -169,16 +169,17 @@ pub(crate) fn seen_until(folds: &Folds) -> SeenUntil {
     SeenUntil::new(instant(last))
 }
 
-/// A class as a signal: the lower half of the classes sells, the upper half buys, a middle one holds.
+/// A class as a signal: the lower half of the classes sells, the upper half buys, a middle one holds. Two classes are a loss and
+/// a win: nothing to trade.
 pub(crate) fn side(class: u8, n_classes: usize) -> i8 {
-    if n_classes == 3 {
-        return match class {
-            SELL => -1,
-            BUY => 1,
-            _ => 0,
-        };
+    match (n_classes, class) {
+        (2, _) => 0,
+        (3, SELL) => -1,
+        (3, BUY) => 1,
+        (3, _) => 0,
+        _ if usize::from(class) < n_classes / 2 => -1,
+        _ => 1,
     }
-    if usize::from(class) < n_classes / 2 { -1 } else { 1 }
 }
 
 /// The indicator rule's signals on every candle of every series.

@@ -6,6 +6,7 @@
 //! pooled result says whether fine-tuning as practised helps. Not here: the rules (`gate`), learning itself (`train`).
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use super::{
     Stop, Watch, assess,
     judge::{self, Bench, Case, Gate, Yardsticks},
     loading,
-    material::{self, Material},
+    material::{self, Material, PastSignals},
     replay::{self, Actor, Cast},
     scheduled::{self, Ended, Job, Start},
     weekly::TEST_DAYS,
@@ -28,6 +29,7 @@ use crate::{
     config::{App, LineConfig},
     dataset::{self, DatasetConfig, Sample},
     db::{
+        Db,
         model_versions::Record,
         training_log::{Figures as TrainingFigures, TrainingType},
         trials::Trial,
@@ -40,7 +42,7 @@ use crate::{
     inference::Predictor,
     labels::LabelRule,
     lineage::{LineName, Period, SeenUntil, Version},
-    market::instant,
+    market::{Candles, Pair, instant},
     registry::Candidate,
     report, stats,
     train::{self, EpochRow, Fit, FitConfig, FitError, FitObserver},
@@ -230,9 +232,12 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             Gathered::Night(night) => night,
         };
         let trained = Instant::now();
+        let feedback = line.daily.feedback_weight;
+        let weights = weights(&night.learned, &night.wrong, app.as_of, feedback);
         let parent = night.cast.actor(night.parent).map_err(Fault::integrity)?;
         let mut observer = Observer { watch, epochs: settings.fit.epochs, said: true };
-        let fit = fine_tune(parent, &night.material, &night.learned, &settings, &mut observer)?;
+        let lesson = (night.learned.as_slice(), weights.as_slice());
+        let fit = fine_tune(parent, &night.material, lesson, &settings, &mut observer)?;
         let training_s = trained.elapsed().as_secs_f64();
         let rehearsed = Instant::now();
         let rehearsal = rehearse(app, line, &mut night, &settings, observer.watch)?;
@@ -301,6 +306,48 @@ struct Night {
     samples: Vec<Sample>,
     /// Those of the last hours.
     learned: Vec<Sample>,
+    /// When it was known that the signal of a series on a decision was wrong; empty where wrong signals count no more.
+    wrong: Wrong,
+}
+
+/// By series and decision of a wrong signal, when that was known, microseconds.
+type Wrong = HashMap<(u32, i64), i64>;
+
+/// How much each sample counts in a fine-tune at an instant: only what was known then makes a difference. Empty where all count
+/// alike.
+fn weights(samples: &[Sample], wrong: &Wrong, at: DateTime<Utc>, feedback_weight: f64) -> Vec<f32> {
+    let at_us = at.timestamp_micros();
+    let is_wrong = |sample: &Sample| {
+        let known = wrong.get(&(sample.series, sample.decided_at_us));
+        known.is_some_and(|known_us| *known_us <= at_us)
+    };
+    if !samples.iter().any(is_wrong) {
+        return Vec::new();
+    }
+    let weight = |sample| if is_wrong(sample) { feedback_weight as f32 } else { 1.0 };
+    samples.iter().map(weight).collect()
+}
+
+/// Wrong signals of the line on the series of the night, and when that was known.
+fn wrong_signals(
+    app: &App,
+    db: &mut Db,
+    name: &LineName,
+    candles: &[Candles],
+    from: DateTime<Utc>,
+) -> anyhow::Result<Wrong> {
+    let mut wrong = Wrong::new();
+    for row in db.settled_signals(name, from, app.as_of, true)? {
+        let series = candles.iter().position(|candles| {
+            candles.timeframe().name() == row.timeframe
+                && row.pair.parse::<Pair>().is_ok_and(|pair| pair == *candles.pair())
+        });
+        if let Some(series) = series.filter(|_| row.signal.lost) {
+            let decided_us = candles[series].timeframe().close_at(row.signal.candle_us);
+            wrong.insert((series as u32, decided_us), row.signal.closed_us);
+        }
+    }
+    Ok(wrong)
 }
 
 enum Gathered {
@@ -328,8 +375,14 @@ fn gather(
     let span = TimeDelta::days(i64::from(settings.rehearse_days) + 4)
         + TimeDelta::hours(i64::from(settings.hours));
     let candles = material::candles(app, &mut db, line, set, app.as_of - span)?;
+    let past = PastSignals::gather(app, &mut db, line, app.as_of - span)?;
+    let wrong = if settings.line.daily.feedback_weight > 1.0 {
+        wrong_signals(app, &mut db, name, &candles, app.as_of - span)?
+    } else {
+        Wrong::new()
+    };
     drop(db);
-    let material = Material::of(candles, set, line);
+    let material = Material::of(candles, &past, set, line);
     let samples = {
         let inputs = material.inputs();
         let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
@@ -349,7 +402,7 @@ fn gather(
     if let Some(why) = outside(actor, &material, app.as_of, settings.hours)? {
         return Ok(Gathered::Skip(why));
     }
-    Ok(Gathered::Night(Box::new(Night { parent, cast, material, samples, learned })))
+    Ok(Gathered::Night(Box::new(Night { parent, cast, material, samples, learned, wrong })))
 }
 
 /// Samples whose labels settled within the `hours` up to `at`: what became known since the night before.
@@ -444,7 +497,7 @@ impl FitObserver for Observer<'_> {
 fn fine_tune(
     from: &Actor,
     material: &Material,
-    samples: &[Sample],
+    (samples, sample_weights): (&[Sample], &[f32]),
     settings: &Settings,
     observer: &mut Observer<'_>,
 ) -> anyhow::Result<Fit> {
@@ -452,8 +505,8 @@ fn fine_tune(
     let windows = replay::windows(&from.predictor, &material.features);
     let weights = from.files.require(artifact::MODEL)?;
     let n_classes = spec.classes.len();
-    let fit = &settings.fit;
-    train::fine_tune(&windows, samples, &spec.architecture, n_classes, weights, fit, observer)
+    let (model, fit) = (&spec.architecture, &settings.fit);
+    train::fine_tune(&windows, (samples, sample_weights), model, n_classes, weights, fit, observer)
         .map_err(|error| {
             let fault = match &error {
                 FitError::Stopped => {
@@ -592,6 +645,7 @@ fn rehearse_day(
     if asked.is_empty() {
         return Ok(Err("no settled sample on the day that followed".into()));
     }
+    let weights = weights(learned, &night.wrong, at, settings.line.daily.feedback_weight);
     let actor = match night.cast.actor(version) {
         Ok(actor) => actor,
         Err(why) => return Ok(Err(why)),
@@ -602,7 +656,8 @@ fn rehearse_day(
         Err(why) => return Ok(Err(why)),
     };
     let mut observer = Observer { watch, epochs: settings.fit.epochs, said: false };
-    let fit = fine_tune(actor, &night.material, learned, settings, &mut observer)?;
+    let lesson = (learned, weights.as_slice());
+    let fit = fine_tune(actor, &night.material, lesson, settings, &mut observer)?;
     let tuned =
         Predictor::new(actor.predictor.spec().clone(), &fit.weights).map_err(Fault::integrity)?;
     let answer = |samples: &[Sample]| replay::answers(&tuned, &night.material, samples, n_classes);
@@ -831,4 +886,27 @@ fn pretty(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
 
 fn history_csv(history: &[EpochRow]) -> Vec<u8> {
     super::weekly::history_csv(history)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_signals_that_were_known_to_be_wrong_count_more() {
+        let sample = |series, decided_at_us| Sample {
+            row: 0,
+            series,
+            class: 0,
+            window_from_us: 0,
+            decided_at_us,
+            label_until_us: 0,
+        };
+        let samples = [sample(0, 10), sample(1, 10), sample(0, 20)];
+        let wrong = Wrong::from([((0, 10), 14), ((0, 20), 30)]);
+        let at = |us| DateTime::from_timestamp_micros(us).expect("an instant");
+        assert_eq!(weights(&samples, &wrong, at(13), 2.0), [] as [f32; 0]);
+        assert_eq!(weights(&samples, &wrong, at(14), 2.0), [2.0, 1.0, 1.0]);
+        assert_eq!(weights(&samples, &wrong, at(30), 2.5), [2.5, 1.0, 2.5]);
+    }
 }

@@ -125,6 +125,11 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<ExportReport> {
     };
     if let Some(rule) = &request.labels {
         rule.check().map_err(Fault::usage)?;
+        if *rule == LabelRule::Outcome {
+            return Err(Fault::usage("the rule outcome labels signals, not candles")
+                .hint("signals.csv of every export has their outcomes")
+                .into());
+        }
     }
     let directory = match &request.output {
         Some(output) => std::path::absolute(output).map_err(Fault::resource)?,

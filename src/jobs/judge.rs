@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     assess, loading, material,
-    material::Material,
+    material::{Material, PastSignals},
     replay::{self, Cast, LeftOut},
 };
 use crate::{
@@ -250,7 +250,9 @@ pub fn rejudge(app: &App, request: &Request) -> anyhow::Result<GateReport> {
     })?;
     let set = material::feature_set(line)?;
     let from = seen_until - TimeDelta::days(i64::from(line.weekly.days));
-    let material = Material::of(material::candles(app, &mut db, line, set, from)?, set, line);
+    let candles = material::candles(app, &mut db, line, set, from)?;
+    let past = PastSignals::gather(app, &mut db, line, from)?;
+    let material = Material::of(candles, &past, set, line);
     cast.recall(app, &mut db, (name, line), seen_until)?;
     drop(db);
     let (verdict, left_out) =

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::material;
+use super::material::{self, PastSignals};
 use crate::{
     config::App,
     fault::Fault,
-    labels::{self, Cuts, LabelRule, class_balance},
+    labels::{Cuts, LabelRule, NO_CLASS, class_balance},
     lineage::LineName,
 };
 
@@ -57,8 +57,17 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<LabelReport> {
     let days = request.days.unwrap_or(line.weekly.days);
     let from = app.as_of - TimeDelta::days(i64::from(days));
     let from_us = from.timestamp_micros();
-    let candles = material::candles(app, &mut app.db("label")?, line, set, from)?;
-    let mut all: Vec<_> = candles.iter().map(|candles| labels::label(candles, &rule)).collect();
+    if rule == LabelRule::Outcome && line.signals_of.is_none() {
+        return Err(Fault::usage(format!(
+            "{name} does not say whose signals the rule outcome is about"
+        ))
+        .hint("name a line with `label: {rule: outcome}` and `signals_of` with --line")
+        .into());
+    }
+    let mut db = app.db("label")?;
+    let candles = material::candles(app, &mut db, line, set, from)?;
+    let past = PastSignals::gather(app, &mut db, line, from)?;
+    let mut all: Vec<_> = candles.iter().map(|candles| past.label(candles, &rule)).collect();
     if rule == LabelRule::Quartile {
         let returns: Vec<f64> =
             all.iter().flat_map(|labels| labels.forward_return.iter().copied()).collect();
@@ -76,9 +85,14 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<LabelReport> {
             .unwrap_or(candles.len());
         let wanted = &labels.class[first..];
         classes.extend_from_slice(wanted);
-        settled += labels.forward_return[first..].iter().filter(|value| !value.is_nan()).count();
-        pending +=
-            labels.until_us[first..].iter().filter(|until| **until > labels.reached_us).count();
+        if rule == LabelRule::Outcome {
+            settled += wanted.iter().filter(|class| **class != NO_CLASS).count();
+        } else {
+            let returns = &labels.forward_return[first..];
+            settled += returns.iter().filter(|value| !value.is_nan()).count();
+            let until_us = &labels.until_us[first..];
+            pending += until_us.iter().filter(|until| **until > labels.reached_us).count();
+        }
         let balance = class_balance(wanted, names.len());
         series.insert(format!("{} {}", candles.pair(), candles.timeframe()), balance.counts);
     }

@@ -2,6 +2,8 @@
 //!
 //! Not here: samples and cuts (`dataset`).
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
 
@@ -11,8 +13,8 @@ use crate::{
     db::Db,
     fault::Fault,
     features::{self, FeatureSet, Features},
-    labels::{self, Labels},
-    market::{Candles, Timeframe, calendar},
+    labels::{self, LabelRule, Labels, PastSignal},
+    market::{Candles, Pair, Timeframe, calendar},
 };
 
 /// Candles with features and labels, one entry a series.
@@ -27,15 +29,17 @@ pub(crate) struct Material {
 }
 
 impl Material {
-    /// Features and labels of candles; each series on a core of its own.
+    /// Features and labels of candles, and of what became of signals where those are the samples; each series on a core of
+    /// its own.
     pub(crate) fn of(
         candles: Vec<Candles>,
+        past: &PastSignals,
         set: &'static FeatureSet,
         line: &LineConfig,
     ) -> Material {
         let (features, labels) = candles
             .par_iter()
-            .map(|candles| (features::compute(set, candles), labels::label(candles, &line.label)))
+            .map(|candles| (features::compute(set, candles), past.label(candles, &line.label)))
             .unzip();
         Material { candles, features, labels }
     }
@@ -61,6 +65,44 @@ impl Material {
                     .map(move |gap| (name.clone(), gap))
             })
             .collect()
+    }
+}
+
+/// The settled signals of the line that a second stage learns from, by series; none for the other rules.
+#[derive(Debug, Default)]
+pub(crate) struct PastSignals(HashMap<(Pair, Timeframe), Vec<PastSignal>>);
+
+impl PastSignals {
+    /// Reads what became of signals on candles from `from` on, as far as it was settled at `--as-of`. Holds are no positions and
+    /// are left out.
+    pub(crate) fn gather(
+        app: &App,
+        db: &mut Db,
+        line: &LineConfig,
+        from: DateTime<Utc>,
+    ) -> anyhow::Result<PastSignals> {
+        let mut past = PastSignals::default();
+        let Some(of) = line.signals_of.as_ref().filter(|_| line.label == LabelRule::Outcome) else {
+            return Ok(past);
+        };
+        for row in db.settled_signals(of, from, app.as_of, false)? {
+            // What other programs spell in their own way is no series of ours.
+            if let (Ok(pair), Ok(timeframe)) = (row.pair.parse(), row.timeframe.parse()) {
+                past.0.entry((pair, timeframe)).or_default().push(row.signal);
+            }
+        }
+        Ok(past)
+    }
+
+    /// The labels of a series.
+    pub(crate) fn label(&self, candles: &Candles, rule: &LabelRule) -> Labels {
+        match rule {
+            LabelRule::Outcome => {
+                let key = (candles.pair().clone(), candles.timeframe());
+                labels::of_signals(candles, self.0.get(&key).map_or(&[], Vec::as_slice))
+            }
+            _ => labels::label(candles, rule),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     Watch, assess,
     judge::{self, Bench, Gate, Yardsticks},
     loading,
-    material::{self, Material},
+    material::{self, Material, PastSignals},
     replay::{self, Answers, Cast},
     scheduled::{self, Ended, Job, Start},
     weekly::{self, TEST_DAYS},
@@ -310,9 +310,10 @@ fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathe
     let from = app.as_of - TimeDelta::days(DAYS);
     let learned_from = from - TimeDelta::days(i64::from(line.weekly.days));
     let candles = material::candles(app, &mut db, line, set, learned_from)?;
+    let past = PastSignals::gather(app, &mut db, line, learned_from)?;
     cast.recall(app, &mut db, (name, line), from)?;
     drop(db);
-    let material = Material::of(candles, set, line);
+    let material = Material::of(candles, &past, set, line);
     let samples = {
         let inputs = material.inputs();
         let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };

@@ -18,7 +18,8 @@ use crate::{
     config::{App, LineConfig},
     db::{Db, signals::NewSignal},
     fault::{self, Fault},
-    features::{self, Features},
+    features::{self, FeatureSet, Features},
+    labels::LabelRule,
     lineage::{LineName, Version},
     market::{Candles, Pair, Timeframe, calendar, instant},
     signal::{self, Signal},
@@ -76,6 +77,8 @@ pub struct PredictReport {
     pub reason: Option<String>,
     /// The version that answered.
     pub version: Option<Version>,
+    /// The version of the confidence line that says how sure they are; none: itself.
+    pub confidence_version: Option<Version>,
     /// The answers, by series and candle.
     pub answers: Vec<Answer>,
     /// Of them, those that were not there already.
@@ -126,6 +129,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         status: "skipped",
         reason: None,
         version: None,
+        confidence_version: None,
         answers: Vec::new(),
         n_new: 0,
         shadows: Vec::new(),
@@ -133,6 +137,11 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         seconds: Seconds::default(),
         as_of: app.as_of,
     };
+    if line.label == LabelRule::Outcome {
+        report.reason =
+            Some("this line says how sure the signals of another are; it gives none itself".into());
+        return Ok(report);
+    }
     let mut db = app.db("predict")?;
     let mut cast = Cast::gather(app, &mut db, name)?;
     let Some(production) = cast.production().map(|row| row.version) else {
@@ -150,8 +159,12 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     let version =
         who_answers(app, &mut cast, &mut db, name, production, &mut report.notes, request)?;
     let actor = cast.loaded(version).map_err(Fault::integrity)?;
+    let mut second = SecondStage::gather(app, &mut db, line, &mut report.notes)?;
+    let confidence = second.as_mut().and_then(|second| second.actor(&mut report.notes));
     let mut computed = Computed::new();
-    report.answers = answer(app, line, actor, &waiting, &mut computed, &mut report.seconds)?;
+    report.answers =
+        answer(app, line, (actor, confidence), &waiting, &mut computed, &mut report.seconds)?;
+    report.confidence_version = confidence.map(|actor| actor.version);
     report.version = Some(version);
     if request.dry_run {
         report.status = "planned";
@@ -160,6 +173,9 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     let writing = Instant::now();
     let signals = report.answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
     report.n_new = db.insert_signals(name, version, &signals, false, app.as_of)?;
+    if let (Some(of), Some(second)) = (&line.confidence_line, report.confidence_version) {
+        db.set_second_stage(name, version, of, second)?;
+    }
     report.seconds.write = writing.elapsed().as_secs_f64();
     // Production has answered and is on record: what becomes of its shadows changes nothing of that.
     for version in cast.shadows(line.signals.shadows) {
@@ -185,9 +201,49 @@ fn shadow(
     computed: &mut Computed,
 ) -> anyhow::Result<usize> {
     let actor = cast.actor(version).map_err(Fault::integrity)?;
-    let answers = answer(app, line, actor, waiting, computed, &mut Seconds::default())?;
+    let answers = answer(app, line, (actor, None), waiting, computed, &mut Seconds::default())?;
     let signals = answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
     db.insert_signals(name, version, &signals, true, app.as_of)
+}
+
+/// The line that says how sure the signals of another are.
+struct SecondStage {
+    cast: Cast,
+    production: Version,
+    line: LineName,
+}
+
+impl SecondStage {
+    /// Nothing where the line has none; a second stage without production is a note, and the first says how sure it is.
+    fn gather(
+        app: &App,
+        db: &mut Db,
+        line: &LineConfig,
+        notes: &mut Vec<String>,
+    ) -> anyhow::Result<Option<SecondStage>> {
+        let Some(name) = &line.confidence_line else { return Ok(None) };
+        let cast = Cast::gather(app, db, name)?;
+        let Some(production) = cast.production().map(|row| row.version) else {
+            notes.push(format!(
+                "{name} has no production version yet: the first stage says how sure it is"
+            ));
+            return Ok(None);
+        };
+        Ok(Some(SecondStage { cast, production, line: name.clone() }))
+    }
+
+    fn actor(&mut self, notes: &mut Vec<String>) -> Option<&Actor> {
+        match self.cast.actor(self.production) {
+            Ok(actor) => Some(actor),
+            Err(why) => {
+                notes.push(format!(
+                    "{} {} cannot answer ({why}): the first stage says how sure it is",
+                    self.line, self.production
+                ));
+                None
+            }
+        }
+    }
 }
 
 /// Features of the series that wait, by the name of their set.
@@ -292,20 +348,54 @@ fn who_answers(
     }
 }
 
-/// One forward pass over every window that is complete; the others are abstained from.
+/// A version's answers, as sure as the second stage says where there is one.
 fn answer(
     app: &App,
     line: &LineConfig,
-    actor: &Actor,
+    (actor, second): (&Actor, Option<&Actor>),
     waiting: &Waiting,
     computed: &mut Computed,
     seconds: &mut Seconds,
 ) -> anyhow::Result<Vec<Answer>> {
-    let spec = actor.predictor.spec();
     let computing = Instant::now();
-    let set = features::by_name(&spec.feature_set).map_err(Fault::integrity)?;
-    let all: &[Features] =
+    for actor in second.into_iter().chain([actor]) {
+        let set = feature_set(actor)?;
         computed.entry(set.name).or_insert_with(|| features::compute_all(set, &waiting.candles));
+    }
+    seconds.features = computing.elapsed().as_secs_f64();
+    let forward = Instant::now();
+    let (asked, probabilities) = ask(actor, waiting, computed)?;
+    let wins: Vec<Option<f64>> = match second {
+        None => vec![None; asked.len()],
+        Some(second) => {
+            let win = second.predictor.spec().classes.iter().position(|class| class == "win");
+            let place = win.ok_or_else(|| Fault::integrity("the second stage has no class win"))?;
+            ask(second, waiting, computed)?.1.iter().map(|p| Some(p.as_ref()?[place])).collect()
+        }
+    };
+    seconds.forward = forward.elapsed().as_secs_f64();
+    let answers = asked.iter().zip(&probabilities).zip(wins).map(|((one, probabilities), win)| {
+        one.answer(probabilities.as_deref(), win, actor, line, app)
+    });
+    Ok(answers.collect())
+}
+
+fn feature_set(actor: &Actor) -> Result<&'static FeatureSet, Fault> {
+    features::by_name(&actor.predictor.spec().feature_set).map_err(Fault::integrity)
+}
+
+/// The candles that wait, and of each the probabilities of the classes.
+type Probabilities<'a> = (Vec<Asked<'a>>, Vec<Option<Vec<f64>>>);
+
+/// One forward pass over every window that is complete and within what the model has seen; nothing for the others.
+fn ask<'a>(
+    actor: &Actor,
+    waiting: &'a Waiting,
+    computed: &'a Computed,
+) -> anyhow::Result<Probabilities<'a>> {
+    let spec = actor.predictor.spec();
+    let set = feature_set(actor)?;
+    let all: &[Features] = &computed[set.name];
     let support = daily::support(actor)?;
     let mut asked = Vec::new();
     let mut offset = 0;
@@ -326,22 +416,17 @@ fn answer(
         }
         offset += candles.len();
     }
-    seconds.features = computing.elapsed().as_secs_f64();
-    let forward = Instant::now();
     let windows = replay::windows(&actor.predictor, all);
     let places: Vec<u32> =
         asked.iter().filter(|one| one.why.is_none()).map(|one| one.place).collect();
     let probabilities = actor.predictor.probabilities(&windows, &places);
-    seconds.forward = forward.elapsed().as_secs_f64();
     let mut rows = probabilities.chunks(spec.classes.len().max(1));
-    let answers = asked.iter().map(|one| {
-        let probabilities = match one.why {
-            None => rows.next(),
-            Some(_) => None,
-        };
-        one.answer(probabilities, actor, line, app)
+    let of_each = asked.iter().map(|one| match one.why {
+        None => rows.next().map(<[f64]>::to_vec),
+        Some(_) => None,
     });
-    Ok(answers.collect())
+    let of_each = of_each.collect();
+    Ok((asked, of_each))
 }
 
 /// A candle that waits.
@@ -359,6 +444,7 @@ impl Asked<'_> {
     fn answer(
         &self,
         probabilities: Option<&[f64]>,
+        win: Option<f64>,
         actor: &Actor,
         line: &LineConfig,
         app: &App,
@@ -373,7 +459,8 @@ impl Asked<'_> {
                 TimeDelta::minutes(i64::from(minutes))
             });
         let signal: Option<Signal> = probabilities.map(|p| {
-            signal::decide(p, |class| spec.label.signal(class as u8), entry, atr, &line.signals)
+            let side = |class| spec.label.signal(class as u8);
+            signal::decide(p, side, win, entry, atr, &line.signals)
         });
         debug_assert!(decided <= app.as_of);
         Answer {

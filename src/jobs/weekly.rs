@@ -23,7 +23,7 @@ use super::{
     checkpoint::{CheckpointFile, Head},
     judge::{self, Bench, Case, Gate},
     loading,
-    material::{self, Material},
+    material::{self, Material, PastSignals},
     replay::{Cast, LeftOut},
     scheduled::{self, Ended, Job, Start},
 };
@@ -309,7 +309,8 @@ fn gather(
         let from = app.as_of - TimeDelta::days(i64::from(days));
         let candles = material::candles(app, &mut db, line, set, from)?;
         let n_read = candles.iter().map(|candles| candles.len()).sum();
-        let material = Material::of(candles, set, line);
+        let past = PastSignals::gather(app, &mut db, line, from)?;
+        let material = Material::of(candles, &past, set, line);
         let extended_to_days = (extension > 0).then_some(days);
         let gathered = Gathered { material, from, extended_to_days };
         let inputs = gathered.material.inputs();

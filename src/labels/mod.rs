@@ -18,7 +18,7 @@ use crate::{
 /// How a training label is made.
 ///
 /// Prints and parses as `fixed:0.005`, `volatility:1`, `triple-barrier:0.005:0.005` (take-profit, stop-loss) and
-/// `quartile`; the numbers may be left out for those shown.
+/// `quartile`; the numbers may be left out for those shown. `outcome` has none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LabelRule {
@@ -45,6 +45,8 @@ pub enum LabelRule {
     },
     /// Strong sell, sell, buy, strong buy by the quartiles of the training part's forward returns.
     Quartile,
+    /// Loss or win: what became of the signals that another line gave (see [`of_signals`]).
+    Outcome,
 }
 
 /// What is wrong with a label rule.
@@ -74,7 +76,7 @@ pub enum LabelRuleError {
     },
     /// Text that is no rule.
     #[error(
-        "{given:?} is not a label rule; write fixed:0.005, volatility:1, triple-barrier:0.005:0.005 or quartile"
+        "{given:?} is not a label rule; write fixed:0.005, volatility:1, triple-barrier:0.005:0.005, quartile or outcome"
     )]
     Unknown {
         /// What was given, at most 40 characters of it.
@@ -110,6 +112,7 @@ impl LabelRule {
             LabelRule::Volatility { .. } => "volatility",
             LabelRule::TripleBarrier { .. } => "triple-barrier",
             LabelRule::Quartile => "quartile",
+            LabelRule::Outcome => "outcome",
         }
     }
 
@@ -117,6 +120,7 @@ impl LabelRule {
     pub fn class_names(&self) -> &'static [&'static str] {
         match self {
             LabelRule::Quartile => &["strong sell", "sell", "buy", "strong buy"],
+            LabelRule::Outcome => &["loss", "win"],
             _ => &["sell", "hold", "buy"],
         }
     }
@@ -126,9 +130,10 @@ impl LabelRule {
         self.class_names().len()
     }
 
-    /// What a class says to do: -1 sell, 0 hold, +1 buy.
+    /// What a class says to do: -1 sell, 0 hold, +1 buy. An outcome says how sure to be, and nothing to do.
     pub fn signal(&self, class: u8) -> i8 {
         match self {
+            LabelRule::Outcome => 0,
             LabelRule::Quartile => {
                 if class < 2 {
                     -1
@@ -164,7 +169,7 @@ impl LabelRule {
                 share("take_profit", take_profit)?;
                 share("stop_loss", stop_loss)
             }
-            LabelRule::Quartile => Ok(()),
+            LabelRule::Quartile | LabelRule::Outcome => Ok(()),
         }
     }
 }
@@ -178,7 +183,7 @@ impl fmt::Display for LabelRule {
             LabelRule::TripleBarrier { take_profit, stop_loss } => {
                 write!(f, "{word}:{take_profit}:{stop_loss}")
             }
-            LabelRule::Quartile => f.write_str(word),
+            LabelRule::Quartile | LabelRule::Outcome => f.write_str(word),
         }
     }
 }
@@ -205,6 +210,7 @@ impl FromStr for LabelRule {
                 LabelRule::TripleBarrier { take_profit, stop_loss }
             }
             ("quartile", []) => LabelRule::Quartile,
+            ("outcome", []) => LabelRule::Outcome,
             _ => return Err(unknown()),
         };
         rule.check()?;
@@ -311,7 +317,36 @@ pub fn class_balance(classes: &[u8], n_classes: usize) -> ClassBalance {
     ClassBalance { counts, n }
 }
 
-/// Labels every candle by `rule`. For [`LabelRule::Quartile`] the classes wait for [`Labels::assign`]: the cuts come
+/// A signal that has been settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastSignal {
+    /// Opening of the candle that it answers.
+    pub candle_us: Micros,
+    /// When its position was closed.
+    pub closed_us: Micros,
+    /// Whether it won; a breakeven did not.
+    pub won: bool,
+    /// Whether it lost; a breakeven did not.
+    pub lost: bool,
+}
+
+/// Labels the candles that a signal answers by what became of it ([`LabelRule::Outcome`]): 0 loss, 1 win, and no class
+/// elsewhere. The label ends when the position was closed. Signals that closed after the data do not exist yet; of several
+/// on one candle the last counts.
+pub fn of_signals(candles: &Candles, signals: &[PastSignal]) -> Labels {
+    let bars = Bars::of(candles);
+    let Horizons { mut until_us, reached_us, .. } = horizons(candles.timeframe(), &bars);
+    let mut class = vec![NO_CLASS; bars.len()];
+    for signal in signals.iter().filter(|signal| signal.closed_us <= reached_us) {
+        if let Ok(row) = bars.open_at_us.binary_search(&signal.candle_us) {
+            class[row] = u8::from(signal.won);
+            until_us[row] = signal.closed_us;
+        }
+    }
+    Labels { forward_return: vec![f64::NAN; class.len()], class, until_us, reached_us }
+}
+
+/// Labels every candle by `rule`; for [`LabelRule::Outcome`] there are none without signals. For [`LabelRule::Quartile`] the classes wait for [`Labels::assign`]: the cuts come
 /// from training returns only.
 pub fn label(candles: &Candles, rule: &LabelRule) -> Labels {
     let bars = Bars::of(candles);
@@ -335,7 +370,7 @@ pub fn label(candles: &Candles, rule: &LabelRule) -> Labels {
             let levels = Levels { stop_loss: Some(stop_loss), take_profit: Some(take_profit) };
             triple_barrier(&bars, &forward_return, &until_us, levels)
         }
-        LabelRule::Quartile => vec![NO_CLASS; bars.len()],
+        LabelRule::Quartile | LabelRule::Outcome => vec![NO_CLASS; bars.len()],
     };
     Labels { class, forward_return, until_us, reached_us }
 }

@@ -139,10 +139,12 @@ impl Signal {
 }
 
 /// The signal of probabilities (one a class, `signals` says -1, 0, +1 of each) at an entry price; `atr_share` is the ATR as
-/// a share of it. The likeliest class answers, the first of equals.
+/// a share of it. The likeliest class answers, the first of equals; a buy or sell is as sure as `win` says, the probability that
+/// it wins by a second stage, where there is one.
 pub fn decide(
     probabilities: &[f64],
     signals: impl Fn(usize) -> i8,
+    win: Option<f64>,
     entry: f64,
     atr_share: Option<f64>,
     config: &SignalConfig,
@@ -153,8 +155,9 @@ pub fn decide(
             best = class;
         }
     }
-    let confidence = probabilities[best];
-    let side = Side::of_signal(signals(best)).filter(|_| confidence >= config.min_confidence);
+    let side = Side::of_signal(signals(best));
+    let confidence = win.filter(|_| side.is_some()).unwrap_or(probabilities[best]);
+    let side = side.filter(|_| confidence >= config.min_confidence);
     let price = |distance: Distance, sign: f64| -> Option<f64> {
         let side = side?;
         Some(entry * (1.0 + sign * side.sign() * distance.share(atr_share)?))
@@ -313,22 +316,26 @@ mod tests {
     #[test]
     fn the_likeliest_class_answers_with_levels_and_a_size() {
         let config = SignalConfig::default();
-        let buy = decide(&[0.1, 0.2, 0.7], of_three, 2.0, None, &config);
+        let buy = decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, &config);
         assert_eq!((buy.name(), buy.confidence, buy.size), ("buy", 0.7, 0.10));
         assert_eq!((buy.stop_loss, buy.take_profit), (Some(1.99), Some(2.02)));
-        let sell = decide(&[0.85, 0.1, 0.05], of_three, 2.0, None, &config);
+        let sell = decide(&[0.85, 0.1, 0.05], of_three, None, 2.0, None, &config);
         assert_eq!((sell.name(), sell.size), ("sell", 0.15));
         assert_eq!((sell.stop_loss, sell.take_profit), (Some(2.01), Some(1.98)));
-        let hold = decide(&[0.2, 0.6, 0.2], of_three, 2.0, None, &config);
+        let hold = decide(&[0.2, 0.6, 0.2], of_three, None, 2.0, None, &config);
         assert_eq!((hold.name(), hold.stop_loss, hold.size), ("hold", None, 0.0));
+        let unsure = decide(&[0.1, 0.2, 0.7], of_three, Some(0.4), 2.0, None, &config);
+        assert_eq!((unsure.name(), unsure.confidence, unsure.size), ("buy", 0.4, 0.05));
+        let hold = decide(&[0.2, 0.6, 0.2], of_three, Some(0.4), 2.0, None, &config);
+        assert_eq!((hold.name(), hold.confidence), ("hold", 0.6), "a hold has nothing to win");
         let shy = SignalConfig { min_confidence: 0.75, ..config.clone() };
-        assert_eq!(decide(&[0.1, 0.2, 0.7], of_three, 2.0, None, &shy).name(), "hold");
+        assert_eq!(decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, &shy).name(), "hold");
         let by_range = SignalConfig {
             stop_loss: Distance { atr: Some(2.0), percent: None },
             take_profit: Distance::default(),
             ..config
         };
-        let buy = decide(&[0.1, 0.2, 0.7], of_three, 2.0, Some(0.01), &by_range);
+        let buy = decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, Some(0.01), &by_range);
         assert_eq!((buy.stop_loss, buy.take_profit), (Some(1.96), None));
     }
 

@@ -388,7 +388,7 @@ impl<'a> Series<'a> {
                 let edge = multiple * crate::stats::sample_sd(&returns)? * horizon.sqrt();
                 Some(vec![-edge, edge])
             }
-            LabelRule::TripleBarrier { .. } => None,
+            LabelRule::TripleBarrier { .. } | LabelRule::Outcome => None,
             LabelRule::Quartile => Some(cuts.0.to_vec()),
         }
     }

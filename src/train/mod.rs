@@ -247,6 +247,7 @@ pub fn fit(
         network: network.as_ref(),
         windows: &folds.windows,
         train: &folds.train.samples,
+        sample_weights: &[],
         validation: &folds.validation.samples,
         class_weights: class_weights(&folds.train.class_counts(folds.classes.len())),
         key: &key,
@@ -269,13 +270,14 @@ pub fn fit(
 
 /// Goes on training a model on a few new samples: `config.epochs` passes from its own weights, and the last weights are
 /// kept, since a day holds too few samples to choose an epoch by. Classes are not weighted: the weights of so few
-/// samples are noise, and the probabilities of the model that is refreshed are those of the market already.
+/// samples are noise, and the probabilities of the model that is refreshed are those of the market already. `sample_weights`
+/// says how much more a sample counts than another; empty: all alike.
 ///
 /// # Errors
 /// [`FitError`].
 pub fn fine_tune(
     windows: &Windows,
-    samples: &[Sample],
+    (samples, sample_weights): (&[Sample], &[f32]),
     model: &ModelConfig,
     n_classes: usize,
     from: &[u8],
@@ -287,6 +289,12 @@ pub fn fine_tune(
             "fine-tuning wants samples, at least one epoch and a batch of at least one",
         ));
     }
+    if !sample_weights.is_empty()
+        && (sample_weights.len() != samples.len()
+            || !sample_weights.iter().all(|weight| *weight > 0.0 && weight.is_finite()))
+    {
+        return Err(FitError::Config("each sample wants one weight, positive and finite"));
+    }
     let shape = Shape { n_features: windows.n_features as i64, n_classes: n_classes as i64 };
     let network = nn::build(model, shape);
     let parameters = network.parameters();
@@ -294,6 +302,7 @@ pub fn fine_tune(
         network: network.as_ref(),
         windows,
         train: samples,
+        sample_weights,
         validation: &[],
         class_weights: vec![1.0; n_classes],
         key: "",
@@ -313,6 +322,8 @@ struct Lesson<'a> {
     network: &'a dyn nn::Network,
     windows: &'a Windows,
     train: &'a [Sample],
+    /// Of each sample to learn from; empty: all alike.
+    sample_weights: &'a [f32],
     /// Empty for a fine-tune: then no epoch is better than another.
     validation: &'a [Sample],
     class_weights: Vec<f64>,
@@ -321,6 +332,13 @@ struct Lesson<'a> {
 }
 
 impl Lesson<'_> {
+    /// How much a sample counts in the loss.
+    fn weight(&self, sample: u32) -> f64 {
+        let class = usize::from(self.train[sample as usize].class);
+        let own = self.sample_weights.get(sample as usize).map_or(1.0, |weight| f64::from(*weight));
+        self.class_weights[class] * own
+    }
+
     fn log_weights(&self) -> Vec<f32> {
         self.class_weights.iter().map(|weight| weight.ln() as f32).collect()
     }
@@ -367,9 +385,8 @@ fn learn(
                     return Err(FitError::Stopped);
                 }
                 state.step += 1;
-                let chunks = chunks(batch, train, threads, &state, config.seed);
-                let batch_weight: f64 =
-                    batch.iter().map(|&i| weights[usize::from(train[i as usize].class)]).sum();
+                let chunks = chunks(batch, lesson, threads, &state, config.seed);
+                let batch_weight: f64 = batch.iter().map(|&i| lesson.weight(i)).sum();
                 let (loss, right, gradient) = workers.gradient(chunks, batch_weight);
                 if !loss.is_finite() {
                     return Err(diverged(loss, step + 1, &state));
@@ -450,11 +467,12 @@ fn class_weights(counts: &[usize]) -> Vec<f64> {
 /// A step's samples in equal pieces: at least one a thread, none above [`MICRO_BATCH`].
 fn chunks(
     batch: &[u32],
-    samples: &[Sample],
+    lesson: &Lesson<'_>,
     threads: usize,
     state: &State,
     seed: u64,
 ) -> Vec<Chunk> {
+    let samples = lesson.train;
     let n_chunks = threads.max(batch.len().div_ceil(MICRO_BATCH)).min(batch.len());
     let size = batch.len().div_ceil(n_chunks);
     batch
@@ -463,6 +481,10 @@ fn chunks(
         .map(|(index, piece)| Chunk {
             rows: piece.iter().map(|&i| samples[i as usize].row).collect(),
             classes: piece.iter().map(|&i| i64::from(samples[i as usize].class)).collect(),
+            weights: match lesson.sample_weights {
+                [] => Vec::new(),
+                weights => piece.iter().map(|&i| weights[i as usize]).collect(),
+            },
             seed,
             // Streams below 2³² order the samples of epochs; those above are dropout's.
             stream: (state.step << 32) + index as u64,

@@ -22,6 +22,8 @@ pub(super) struct Chunk {
     pub(super) rows: Vec<u32>,
     /// Their classes.
     pub(super) classes: Vec<i64>,
+    /// How much each counts; empty: all alike.
+    pub(super) weights: Vec<f32>,
     /// Of the run.
     pub(super) seed: u64,
     /// Of this piece.
@@ -68,9 +70,16 @@ impl<'a> Replica<'a> {
         let y = Tensor::from_slice(&chunk.classes).to_device(x.device());
         let mut dropout = Dropout::new(chunk.seed, chunk.stream);
         let logits = self.network.forward(&self.leaves, &x, Some(&mut dropout));
-        let loss =
-            logits.cross_entropy_loss(&y, Some(&self.class_weights), Reduction::Sum, -100, 0.0)
-                / batch_weight;
+        let cross_entropy = |reduction| {
+            logits.cross_entropy_loss(&y, Some(&self.class_weights), reduction, -100, 0.0)
+        };
+        let sum = if chunk.weights.is_empty() {
+            cross_entropy(Reduction::Sum)
+        } else {
+            let weights = Tensor::from_slice(&chunk.weights).to_device(x.device());
+            cross_entropy(Reduction::None).dot(&weights)
+        };
+        let loss = sum / batch_weight;
         // As the market has them: without the weights that training gives rare classes.
         let adjusted = logits.detach() - self.class_weights.log();
         let right = adjusted.argmax(1, false).eq_tensor(&y).sum(Kind::Int64).int64_value(&[]);

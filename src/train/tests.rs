@@ -180,7 +180,15 @@ fn a_fine_tune_moves_the_weights_a_little_and_repeats_to_the_bit() {
     let fine = FitConfig { lr: 1e-3, ..config(4, 1) };
     let tune = |from: &[u8], config: &FitConfig| {
         let samples = &folds.test.samples;
-        fine_tune(&folds.windows, samples, &model(), 3, from, config, &mut Recorder::default())
+        fine_tune(
+            &folds.windows,
+            (samples, &[]),
+            &model(),
+            3,
+            from,
+            config,
+            &mut Recorder::default(),
+        )
     };
     let tuned = tune(&fit.weights, &fine).expect("fine-tunes");
     assert_ne!(tuned.weights, fit.weights);
@@ -194,4 +202,49 @@ fn a_fine_tune_moves_the_weights_a_little_and_repeats_to_the_bit() {
     let still = FitConfig { lr: 0.0, ..fine };
     assert_eq!(tune(&fit.weights, &still).expect("fine-tunes").weights, fit.weights);
     assert!(matches!(tune(&[1, 2, 3], &config(1, 1)), Err(FitError::Weights(_))));
+}
+
+#[test]
+fn samples_that_count_more_are_learned_more() {
+    let folds = folds(400);
+    let fit = fit_quietly(&folds, &config(3, 1));
+    let samples = &folds.test.samples;
+    let fine = FitConfig { lr: 1e-3, ..config(6, 1) };
+    let tune = |weights: &[f32]| {
+        fine_tune(
+            &folds.windows,
+            (samples, weights),
+            &model(),
+            3,
+            &fit.weights,
+            &fine,
+            &mut Recorder::default(),
+        )
+    };
+    let plain = tune(&[]).expect("fine-tunes");
+    let list = nn::build(
+        &model(),
+        nn::Shape { n_features: folds.windows.n_features as i64, n_classes: 3 },
+    )
+    .parameters();
+    let values = |fit: &Fit| weights::read(&list, &fit.weights).expect("weights");
+    let distance = |a: &Fit, b: &Fit| -> f32 {
+        values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    // All twice is all alike: a step divides by what its samples weigh.
+    let twice = tune(&vec![2.0; samples.len()]).expect("fine-tunes");
+    assert!(distance(&plain, &twice) < 1e-4, "{}", distance(&plain, &twice));
+    // A class that counts fifty times is answered more.
+    let of_class = |class: u8| -> Vec<f32> {
+        samples.iter().map(|sample| if sample.class == class { 50.0 } else { 1.0 }).collect()
+    };
+    let tilted = tune(&of_class(2)).expect("fine-tunes");
+    let bias = |fit: &Fit| {
+        let all = values(fit);
+        all[all.len() - 1] - all[all.len() - 3]
+    };
+    assert!(bias(&tilted) > bias(&plain), "{} {}", bias(&tilted), bias(&plain));
+    for wrong in [vec![1.0; 3], vec![0.0; samples.len()], vec![f32::NAN; samples.len()]] {
+        assert!(matches!(tune(&wrong), Err(FitError::Config(_))));
+    }
 }

@@ -249,6 +249,104 @@ fn real_trades_settle_signals_once_and_win_over_the_candles() {
 }
 
 #[test]
+fn a_second_stage_learns_from_outcomes_and_says_how_sure_the_first_is() {
+    let field = Field::new();
+    let config = crate::nights::CONFIG;
+    let second = "  fx-confidence:
+    pairs: [EUR/USD, GBP/USD]
+    timeframes: [1h]
+    label: {rule: outcome}
+    signals_of: fx-direction
+    model: {kind: lstm, hidden: [6], dense: 4, dropout: [0.1, 0.1]}
+    weekly: {days: 40, epochs: 3, min_samples: 200, split: [0.5, 0.25, 0.25]}
+";
+    // With a threshold of a hundredth of a per cent hardly anything is a hold.
+    let first = "    label: {rule: fixed, threshold: 0.0001}\n    confidence_line: fx-confidence\n    \
+                 signals: {catch_up_hours: 700, min_confidence: 0.05}\n";
+    field.home.write("aifx.yaml", &format!("{config}{first}{second}"));
+    let direction = ["--line", "fx-direction"];
+    let confidence = ["--line", "fx-confidence"];
+    let at = "2025-10-20T10:00:00Z";
+    let trained = [&["train-weekly", "--no-promote"], &direction[..]].concat();
+    assert_eq!(field.json_at("2025-09-20T01:00:00Z", &trained)["version"], "v1.0");
+    field.json_at(
+        TRAINED,
+        &[&["promote", "v1.0", "--force", "--reason", "test"], &direction[..]].concat(),
+    );
+    let predict = |at: &str| field.json_at(at, &[&["predict"], &direction[..]].concat());
+    let report = predict(at);
+    assert!(
+        report["notes"].to_string().contains("fx-confidence has no production version yet"),
+        "{report}"
+    );
+    assert_eq!(report["confidence_version"], Value::Null);
+    // Every candle is a trade here, so that there is enough to learn from.
+    field
+        .sql("UPDATE trading_signals SET signal = CASE WHEN id % 2 = 0 THEN 'buy' ELSE 'sell' END");
+    field.json_at(at, &[&["outcomes"], &direction[..]].concat());
+    let wins = field.count("trading_signals WHERE outcome = 'win'");
+    let settled = field.count("trading_signals WHERE outcome IS NOT NULL");
+    let balance = field.json_at(at, &[&["label"], &confidence[..]].concat());
+    assert_eq!(balance["counts"], json!({"loss": settled - wins, "win": wins}), "{balance}");
+
+    let trained = field.json_at(at, &[&["train-weekly", "--no-promote"], &confidence[..]].concat());
+    assert_eq!(
+        (&trained["status"], &trained["version"]),
+        (&"staging".into(), &"v1.0".into()),
+        "{trained}"
+    );
+    let n: u64 = ["training", "validation", "test"]
+        .iter()
+        .map(|p| trained["samples"][p].as_u64().unwrap_or(0))
+        .sum();
+    assert!(n > 200 && n <= settled as u64, "{trained}");
+    field.json_at(
+        at,
+        &[&["promote", "v1.0", "--force", "--reason", "test"], &confidence[..]].concat(),
+    );
+    let none = field.json_at(at, &[&["predict"], &confidence[..]].concat());
+    assert_eq!(none["status"], "skipped");
+
+    let report = predict("2025-10-21T10:00:00Z");
+    assert_eq!(report["confidence_version"], "v1.0");
+    let mut by_the_second = 0;
+    for answer in answers(&report) {
+        let (confidence, signal) =
+            (answer["confidence"].as_f64(), answer["signal"].as_str().expect("a signal"));
+        let Some(confidence) = confidence else { continue };
+        let own = answer["probabilities"][signal].as_f64().expect("a probability");
+        if signal == "hold" {
+            assert!((confidence - own).abs() < 1e-12, "{answer}");
+        } else if (confidence - own).abs() > 1e-9 {
+            by_the_second += 1;
+        }
+    }
+    assert!(by_the_second > 0, "{report}");
+    assert_eq!(
+        field.count("model_versions WHERE line = 'fx-direction' AND stage1_model_path = 'fx-direction/v1.0/model.safetensors'
+                        AND stage2_model_path = 'fx-confidence/v1.0/model.safetensors'"),
+        1
+    );
+    // A second stage that cannot be read costs its own opinion, not the answers.
+    field.home.write("models/fx-confidence/v1.0/model.safetensors", "not a model");
+    let report = predict("2025-10-21T11:00:00Z");
+    assert!(report["notes"].to_string().contains("fx-confidence v1.0 cannot answer"), "{report}");
+    assert_eq!((&report["n_new"], &report["confidence_version"]), (&2.into(), &Value::Null));
+    for (wrong, says) in [
+        (second.replace("    signals_of: fx-direction\n", ""), "name their line with signals_of"),
+        (
+            second.replace("of: fx-direction", "of: fx-other"),
+            "fx-other is no line that gives signals",
+        ),
+        (second.replace("{rule: outcome}", "{rule: quartile}"), "only the label rule outcome"),
+        (String::new(), "fx-confidence is no line with the label rule outcome"),
+    ] {
+        field.home.write("aifx.yaml", &format!("{config}{first}{wrong}"));
+        field.home.run(&["status"]).refuses(3, &["aifx.yaml:", says]);
+    }
+}
+
+#[test]
 fn shadows_answer_beside_production_and_nobody_is_told() {
     let field = Field::in_production();
     let config = crate::nights::CONFIG;

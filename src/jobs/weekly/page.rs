@@ -161,6 +161,7 @@ fn label(rule: &LabelRule) -> String {
         LabelRule::Quartile => {
             "quartile: by the quarters of the training part’s forward returns".to_owned()
         }
+        LabelRule::Outcome => "outcome: whether the signals of another line won".to_owned(),
     }
 }
 
