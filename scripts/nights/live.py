@@ -1,6 +1,8 @@
 """Weeks of days on real candles, as cron would run them: a local quote server gives each candle once it is closed; collect,
 predict, outcomes, train-daily and train-weekly run by --as-of. At the end every closed candle has one signal, every signal
-past its horizon one outcome, and a second pass over everything changes nothing. Summary as JSON on stdout's last line."""
+past its horizon one outcome, what they paid is what the backtest of the same versions says, and a second pass over everything
+changes nothing. With --faults commands are killed and the database restarts under them: `tables` must come out the same.
+Summary as JSON on stdout's last line."""
 
 import argparse
 import bisect
@@ -8,6 +10,7 @@ import datetime
 import http.server
 import json
 import pathlib
+import random
 import shutil
 import sys
 import tempfile
@@ -15,7 +18,7 @@ import threading
 import time
 import urllib.parse
 
-from common import COMMANDS, ROOT, UTC, Home, due, first_promotion, say, shown
+from common import COMMANDS, ROOT, UTC, Home, due, first_promotion, instant, say, shown
 from replay import configure
 
 TWO_MINUTES = datetime.timedelta(minutes=2)
@@ -26,8 +29,39 @@ def arguments():
     parser.add_argument("--candles", nargs="+", default=[], help="candle files [default: five hourly pairs of ../shared/data/fx]")
     parser.add_argument("--from", dest="start", default="2018-10-07", help="first day, a Sunday [%(default)s]")
     parser.add_argument("--days", type=int, default=28)
+    parser.add_argument("--faults", type=int, metavar="SEED", help="kill commands, restart the database, with Redis and Discord away")
     parser.add_argument("--aifx", default=str(ROOT / "target" / "release" / "aifx"))
     return parser.parse_args()
+
+
+class Troubled(Home):
+    """A home where commands die, the database restarts under them, and nobody hears what happens."""
+
+    def __init__(self, folder, aifx, seed):
+        super().__init__(folder, aifx)
+        self.random = random.Random(seed)
+        self.counts = {"kills": 0, "database restarts": 0}
+
+    def environment(self):
+        # Nobody listens on port 1.
+        away = {"REDIS_URL": "redis://127.0.0.1:1/0", "DISCORD_WEBHOOK_URL": "http://127.0.0.1:1/hook"}
+        return super().environment() | away
+
+    def trouble(self, *command, at):
+        """Starts the command as cron would and hurts it; the caller runs it again, as the next start does."""
+        way = self.random.choices(["none", "kill", "restart"], [80, 17, 3])[0]
+        if way == "none":
+            return
+        process = self.start(*command, at=at)
+        time.sleep(self.random.uniform(0, 6.0 if command[0].startswith("train") else 0.4))
+        if way == "kill":
+            process.kill()
+            self.counts["kills"] += 1
+        else:
+            self.run("db", "stop", allowed=range(256))
+            self.run("db", "start")
+            self.counts["database restarts"] += 1
+        process.communicate()
 
 
 class Quotes(http.server.BaseHTTPRequestHandler):
@@ -98,7 +132,10 @@ def main():
         files = [str(folder / f"{pair}_1h.csv") for pair in ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "USDCAD")]
         if not all(pathlib.Path(file).exists() for file in files):
             raise SystemExit("error: no candles given\n  hint: scripts/live.sh --candles FILE…, hourly candles of some months")
-    homes = [Home(tempfile.mkdtemp(prefix=f"aifx-live-{name}-"), options.aifx) for name in ("source", "days")]
+    source = Home(tempfile.mkdtemp(prefix="aifx-live-source-"), options.aifx)
+    folder = tempfile.mkdtemp(prefix="aifx-live-days-")
+    days = Home(folder, options.aifx) if options.faults is None else Troubled(folder, options.aifx, options.faults)
+    homes = [source, days]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quotes)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -123,18 +160,23 @@ def live(source, home, files, options, url):
     for at, command in ticks(first, options.days):
         if at <= start:
             continue
+        if isinstance(home, Troubled):
+            home.trouble(*command, at=at)
         status, document, err, took = home.run(*command, at=at, allowed=range(256))
         slowest[command[0]] = max(slowest.get(command[0], 0.0), took)
         if status != 0:
             raise SystemExit(f"error: {command[0]} at {shown(at)} ended {status}:\n{err}")
         if command[0].startswith("train"):
             say(f"{shown(at)} {command[0]}: {document['status']} {document.get('version') or ''} {document.get('reason') or ''}")
-    print(json.dumps(account(home, start, at) | {"slowest_s": slowest, "seconds": round(time.monotonic() - began, 1)}))
+    trouble = {"trouble": home.counts} if isinstance(home, Troubled) else {}
+    print(json.dumps(account(home, start, at) | trouble | {"slowest_s": slowest, "seconds": round(time.monotonic() - began, 1)}))
 
 
 def configure_days(source, home, url):
     home.run("init")
     text = (source.folder / "aifx.yaml").read_text()
+    # A low bar for a movement, so that there is something to trade and to settle.
+    text = text.replace("label: {rule: volatility, multiple: 1.0}", "label: {rule: volatility, multiple: 0.25}")
     lines = [f'collect: {{url: "{url}", requests_per_second: 1000}}' if line.startswith("collect:") else line
              for line in text.splitlines()]  # fmt: skip
     (home.folder / "aifx.yaml").write_text("\n".join(lines) + "\n")
@@ -166,10 +208,50 @@ def account(home, start, end):
         "by_signal": {row["signal"]: row["n"] for row in home.sql("SELECT signal, count(*) AS n FROM trading_signals GROUP BY 1 ORDER BY 1")},
         "pnl_net": home.sql("SELECT round(sum(pnl_net)::numeric, 6)::float8 AS n FROM trading_signals")[0]["n"],
     }
+    summary |= by_backtest(home, end) | {"tables": digest(home)}
     collected = home.run("collect", at=end)[1]["series"]
     changes = sum(one["inserted"] + one["updated"] for one in collected)
     changes += home.run("predict", at=end)[1]["n_new"] + home.run("outcomes", at=end)[1]["settled"]
     return summary | {"second_pass_changes": changes}
+
+
+def digest(home):
+    """One number for what the tables say, whenever and by how many processes it was written."""
+    signals = (
+        "SELECT md5(string_agg(concat_ws('|', pair, timeframe, candle_timestamp, model_version, signal, probabilities, abstained, "
+        "entry_price, stop_loss, take_profit, position_size, expires_at, outcome, exit_reason, exit_price, closed_at, pnl_net), "
+        "E'\\n' ORDER BY pair, timeframe, candle_timestamp, model_version)) AS n FROM trading_signals"
+    )
+    candles = (
+        "SELECT md5(string_agg(concat_ws('|', pair, timeframe, timestamp, open, high, low, close, volume), E'\\n' "
+        "ORDER BY pair, timeframe, timestamp)) AS n FROM market_data"
+    )
+    versions = "SELECT md5(string_agg(concat_ws('|', version, status, manifest_sha256), ',' ORDER BY version)) AS n FROM model_versions"
+    return {name: home.sql(query)[0]["n"][:12] for name, query in (("signals", signals), ("candles", candles), ("versions", versions))}
+
+
+def by_backtest(home, end):
+    """The same signals by the backtest: each version over the candles that it answered, in one go."""
+    worst, settled = 0.0, 0
+    for part in home.sql(
+        "SELECT model_version AS version, min(candle_timestamp) AS first, max(candle_timestamp) AS last, count(*) AS n "
+        "FROM trading_signals WHERE NOT shadow GROUP BY 1 ORDER BY 2"
+    ):
+        start, stop = instant(part["first"]), instant(part["last"]) + datetime.timedelta(seconds=1)
+        document = home.run("backtest", part["version"], "--each-signal", "--start", shown(start), "--end", shown(stop), at=end)[1]
+        if sum(one["n_answers"] for one in document["series"]) != part["n"]:
+            raise SystemExit(f"error: {part} was answered otherwise by the backtest: {document}")
+        for one in document["series"]:
+            stored = home.sql(
+                "SELECT coalesce(sum(pnl_net), 0)::float8 AS pnl, count(outcome) AS n FROM trading_signals "
+                f"WHERE NOT shadow AND model_version = '{part['version']}' AND pair = '{one['pair']}'"
+            )[0]
+            # In hundredths of the quote currency for 100,000 units: a cent of a standard lot.
+            worst = max(worst, abs(stored["pnl"] - one["pnl_net"]) * 1e5 * 100)
+            settled += one["n_settled"]
+            if stored["n"] != one["n_settled"]:
+                raise SystemExit(f"error: {one} where the table has {stored}")
+    return {"backtest_settled": settled, "backtest_differs_cents": round(worst, 6)}
 
 
 if __name__ == "__main__":

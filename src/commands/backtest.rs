@@ -5,7 +5,10 @@ use chrono::{DateTime, Utc};
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::backtest::{self, BacktestReport, Contestant, Request},
+    jobs::backtest::{
+        self, BacktestReport, Contestant, Request,
+        signals::{self, SignalsReport},
+    },
     lineage::LineName,
     ui::{Page, Report, Tone, Ui},
 };
@@ -36,6 +39,45 @@ pub struct BacktestArgs {
     /// Close at this profit, as a share of the entry price
     #[arg(long)]
     take_profit: Option<f64>,
+    /// Every answer a position of its own, with the levels, time-out and confidence under `signals` in aifx.yaml, entered at the
+    /// close: what `predict` and `outcomes` write down
+    #[arg(long, conflicts_with_all = ["stop_loss", "take_profit"])]
+    each_signal: bool,
+}
+
+impl Report for SignalsReport {
+    const SCHEMA: &'static str = "aifx.backtest-signals/1";
+
+    fn write(&self, page: &mut Page) {
+        let (start, end) = (self.start.format("%F %H:%MZ"), self.end.format("%F %H:%MZ"));
+        page.line(format!("{} of {}, {start} to {end}, signal by signal", self.version, self.line));
+        let rows: Vec<Vec<String>> = self
+            .series
+            .iter()
+            .map(|one| {
+                let mut row = vec![one.pair.to_string(), one.timeframe.to_string()];
+                let counts = [one.n_answers, one.n_abstained, one.n_settled, one.wins, one.losses];
+                row.extend(counts.iter().map(ToString::to_string));
+                row.extend([format!("{:+.6}", one.pnl), format!("{:+.6}", one.pnl_net)]);
+                row
+            })
+            .collect();
+        page.table(
+            &[
+                "pair",
+                "timeframe",
+                "answers",
+                "abstained",
+                "settled",
+                "won",
+                "lost",
+                "PnL",
+                "after costs",
+            ],
+            &[2, 3, 4, 5, 6, 7, 8],
+            &rows,
+        );
+    }
 }
 
 impl Report for BacktestReport {
@@ -98,5 +140,8 @@ pub(super) fn run(args: &BacktestArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow:
         stop_loss: args.stop_loss,
         take_profit: args.take_profit,
     };
+    if args.each_signal {
+        return ui.show(&signals::run(&app, &request)?);
+    }
     ui.show(&backtest::run(&app, &request)?)
 }

@@ -1,5 +1,7 @@
 //! `backtest`: what the signals of a version, or of a baseline, would have earned over any range, after costs.
 
+pub mod signals;
+
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};

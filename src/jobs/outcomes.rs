@@ -8,7 +8,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::fills;
+use super::{fills, predict::Answer};
 use crate::{
     config::{App, LineConfig},
     db::{
@@ -176,6 +176,22 @@ fn settle_series(
             })
         })
         .collect())
+}
+
+/// The position that an answer opens; in words why it opens none.
+pub(crate) fn position_of(answer: &Answer) -> Result<Position, String> {
+    let row = OpenSignal {
+        id: String::new(),
+        pair: answer.pair.to_string(),
+        timeframe: answer.timeframe.name().to_owned(),
+        signal: answer.signal.to_owned(),
+        candle_at: Some(answer.candle),
+        entry: Some(answer.entry),
+        stop_loss: answer.stop_loss,
+        take_profit: answer.take_profit,
+        expires_at: Some(answer.expires),
+    };
+    position(&row, answer.timeframe)
 }
 
 /// What the row says, if it says enough.

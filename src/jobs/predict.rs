@@ -5,7 +5,7 @@
 //! be loaded does not silence the line: the version before it answers, and an alert is raised.
 //! Not here: what a signal is (`signal`), what became of it (`outcomes`).
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, ops::Range, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -378,6 +378,20 @@ fn answer(
         one.answer(probabilities.as_deref(), win, actor, line, app)
     });
     Ok(answers.collect())
+}
+
+/// What a version answers to a range of rows of one series, as it does from cron: first stage only.
+pub(crate) fn answers_of(
+    app: &App,
+    line: &LineConfig,
+    actor: &Actor,
+    candles: &Candles,
+    rows: Range<usize>,
+) -> anyhow::Result<Vec<Answer>> {
+    let until = candles.slice(0, rows.end);
+    let waiting = Waiting { candles: vec![until], first: vec![rows.start.min(rows.end)] };
+    let mut computed = Computed::new();
+    answer(app, line, (actor, None), &waiting, &mut computed, &mut Seconds::default())
 }
 
 fn feature_set(actor: &Actor) -> Result<&'static FeatureSet, Fault> {
