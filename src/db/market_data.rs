@@ -92,6 +92,15 @@ fn merge(
     Ok((inserted, updated))
 }
 
+/// What a volume of 0 says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZeroVolume {
+    /// That there was none.
+    None,
+    /// Nothing: what the table holds stays (providers of quotes count no volume for currencies).
+    Unknown,
+}
+
 /// What an import changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Upserted {
@@ -146,6 +155,7 @@ impl Db {
         pair: &Pair,
         timeframe: Timeframe,
         columns: &CandleColumns,
+        zero_volume: ZeroVolume,
         dry_run: bool,
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<Upserted> {
@@ -206,6 +216,15 @@ impl Db {
                 .failed(doing)?;
             (inserted, 0)
         } else {
+            if zero_volume == ZeroVolume::Unknown {
+                tx.execute(
+                    "UPDATE incoming i SET volume = m.volume::float8 FROM market_data m
+                      WHERE m.pair = $1 AND m.timeframe = $2 AND m.\"timestamp\" = i.at AND i.volume = 0
+                        AND m.volume IS NOT NULL",
+                    &key,
+                )
+                .failed(doing)?;
+            }
             merge(&mut tx, &key, doing)?
         };
         if !dry_run && inserted + updated > 0 {

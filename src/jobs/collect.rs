@@ -10,7 +10,10 @@ use serde::Serialize;
 
 use crate::{
     config::App,
-    db::{Db, market_data::CandleRange},
+    db::{
+        Db,
+        market_data::{CandleRange, ZeroVolume},
+    },
     fault::{self, Exit, Fault},
     market::{Candles, Pair, Timeframe, calendar, instant},
     quotes::{self, Provider, Wanted},
@@ -168,7 +171,14 @@ fn one(
     let written = if quotes.columns.is_empty() {
         Default::default()
     } else {
-        db.upsert_candles(pair, timeframe, &quotes.columns, dry_run, app.as_of)?
+        db.upsert_candles(
+            pair,
+            timeframe,
+            &quotes.columns,
+            ZeroVolume::Unknown,
+            dry_run,
+            app.as_of,
+        )?
     };
     let looked_at = length * 2 * i32::try_from(LOOKED_AT).unwrap_or(i32::MAX) + TimeDelta::days(5);
     let range = CandleRange { as_known: false, ..app.candle_range(app.as_of - looked_at) };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     config::App,
-    db::market_data::Upserted,
+    db::market_data::{Upserted, ZeroVolume},
     feeds::{self, FileCandles, ReadOptions, Refusal},
     market::{Pair, Timeframe, instant},
 };
@@ -102,6 +102,7 @@ pub fn run(
                     &file.pair,
                     file.timeframe,
                     &file.columns,
+                    ZeroVolume::None,
                     dry_run,
                     app.as_of,
                 )?),

@@ -513,3 +513,65 @@ fn row_of(answer: &Answer) -> anyhow::Result<NewSignal> {
         expires_at: answer.expires,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::feeds::{self, OnBadRow, ReadOptions};
+
+    /// What `predict` reads at one instant: no more history than windows and warm-up take.
+    fn as_read_at(all: &Candles, row: usize, reach: usize) -> Candles {
+        let until = all.close_at_us(row);
+        let oldest =
+            instant(until) - TimeDelta::hours(24) - material::history(all.timeframe(), reach);
+        let from = all.open_at_us().partition_point(|at_us| *at_us < oldest.timestamp_micros());
+        all.slice(from, row + 1 - from)
+    }
+
+    #[test]
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    fn predict_sees_the_features_of_training_over_a_month_of_real_candles() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/fx");
+        if !folder.is_dir() {
+            eprintln!("skipped: no real candles at {}", folder.display());
+            return;
+        }
+        let as_of = "2018-12-01T00:00:00Z".parse().expect("an instant");
+        let options = ReadOptions {
+            pair: None,
+            timeframe: None,
+            tz: None,
+            on_bad_row: OnBadRow::Skip,
+            as_of,
+        };
+        let file = feeds::read(&folder.join("EURUSD_1h.csv"), &options).expect("real candles");
+        let all = Candles::new(file.pair, file.timeframe, as_of, file.columns).expect("valid");
+        let set = features::by_name("v1").expect("v1");
+        let trained_on = features::compute(set, &all);
+        let lookback = 60;
+        let month =
+            all.open_at_us().partition_point(|at_us| instant(*at_us) < as_of - TimeDelta::days(30));
+        let (mut n_compared, mut worst) = (0usize, 0.0f64);
+        for row in month..all.len() {
+            let read = as_read_at(&all, row, set.warm_up + lookback);
+            let seen = features::compute(set, &read);
+            assert!(
+                read.len() >= seen.first_complete_row() + lookback,
+                "row {row}: {}",
+                read.len()
+            );
+            for (live, whole) in seen.columns.iter().zip(&trained_on.columns) {
+                let live = &live[read.len() - lookback..];
+                let whole = &whole[row + 1 - lookback..=row];
+                for (a, b) in live.iter().zip(whole) {
+                    worst = worst.max((a - b).abs());
+                    n_compared += 1;
+                }
+            }
+        }
+        assert!(n_compared > 500 * 38 * 60, "{n_compared} values");
+        assert!(worst < 1e-6, "{worst}");
+    }
+}

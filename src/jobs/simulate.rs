@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     config::App,
-    db::market_data::Upserted,
+    db::market_data::{Upserted, ZeroVolume},
     fault::Fault,
     labels::LabelRule,
     lineage::LineName,
@@ -113,8 +113,14 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<SimulateReport> {
     let mut db = app.db("simulate")?;
     let mut sum = Upserted::default();
     for made in &market {
-        let changed =
-            db.upsert_candles(&made.pair, timeframe, &made.columns, request.dry_run, app.as_of)?;
+        let changed = db.upsert_candles(
+            &made.pair,
+            timeframe,
+            &made.columns,
+            ZeroVolume::None,
+            request.dry_run,
+            app.as_of,
+        )?;
         sum.inserted += changed.inserted;
         sum.updated += changed.updated;
         sum.unchanged += changed.unchanged;

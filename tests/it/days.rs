@@ -431,7 +431,7 @@ fn quote_server(field: &Field) -> (String, Arc<AtomicBool>) {
         .database
         .client()
         .query(
-            "SELECT replace(pair, '/', ''), extract(epoch FROM timestamp)::int8, open, high, low, close, volume FROM market_data
+            "SELECT replace(pair, '/', ''), extract(epoch FROM timestamp)::int8, open, high, low, close, 0::float8 FROM market_data
              ORDER BY 1, 2",
             &[],
         )
@@ -510,7 +510,7 @@ fn candles_come_in_once_are_revised_and_judged() {
 
     // A candle that differs from what the provider says now is a revision, and the old value is kept.
     field.sql(
-        "UPDATE market_data SET close = close * 1.0001, high = high * 1.0001
+        "UPDATE market_data SET close = close * 1.0001, high = high * 1.0001, volume = 777
                WHERE pair = 'EUR/USD' AND timestamp = '2025-10-07T08:00Z'",
     );
     let revised = field.json_at(at, &["collect", "--pairs", "EUR/USD"]);
@@ -518,6 +518,11 @@ fn candles_come_in_once_are_revised_and_judged() {
         (revised["series"][0]["updated"].as_u64(), field.count("market_data_revisions")),
         (Some(1), 1)
     );
+
+    // The provider counts no volume: that of another vendor stays.
+    assert_eq!(field.count("market_data WHERE volume = 777"), 1);
+    let again = field.json_at(at, &["collect", "--pairs", "EUR/USD"]);
+    assert_eq!(again["series"][0]["updated"], 0);
 
     // A hole is filled from the last candle on.
     let later = field.json_at("2025-10-08T10:02:00Z", &["collect"]);
