@@ -47,6 +47,19 @@ pub struct NewSignal {
     pub expires_at: DateTime<Utc>,
 }
 
+/// The key that a new answer got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// As written.
+    pub pair: String,
+    /// As written.
+    pub timeframe: String,
+    /// Opening of the candle.
+    pub candle_at: DateTime<Utc>,
+    /// The key, as text.
+    pub id: String,
+}
+
 /// A signal without an outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenSignal {
@@ -252,8 +265,8 @@ impl Db {
             .collect())
     }
 
-    /// Writes answers with an event each, in one transaction, and returns how many were new: a candle that this version
-    /// has answered already keeps its answer. A shadow's answers are no events.
+    /// Writes answers with an event each, in one transaction, and returns the keys of those that were new: a candle that this
+    /// version has answered already keeps its answer. A shadow's answers are no events.
     ///
     /// # Errors
     /// When the database fails; then nothing was written.
@@ -264,7 +277,7 @@ impl Db {
         signals: &[NewSignal],
         shadow: bool,
         as_of: DateTime<Utc>,
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<Vec<NewKey>> {
         let doing = "cannot record the answers";
         let mut tx = self.client.transaction().failed(doing)?;
         let texts = |of: &dyn Fn(&NewSignal) -> String| signals.iter().map(of).collect::<Vec<_>>();
@@ -289,7 +302,7 @@ impl Db {
                         $15::float8[]) AS s
                  ON CONFLICT (coalesce(line, ''), model_version, pair, timeframe, candle_timestamp)
                     WHERE model_version IS NOT NULL AND candle_timestamp IS NOT NULL DO NOTHING
-                 RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8",
+                 RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8, id::text",
                 &[
                     &line.as_str(),
                     &version.to_string(),
@@ -315,7 +328,7 @@ impl Db {
                 "line": line, "version": version.to_string(), "pair": row.get::<_, String>(0),
                 "timeframe": row.get::<_, String>(1), "signal": row.get::<_, String>(2),
                 "candle": row.get::<_, DateTime<Utc>>(3), "confidence": row.get::<_, Option<f64>>(4),
-                "entry": row.get::<_, Option<f64>>(5),
+                "entry": row.get::<_, Option<f64>>(5), "signal_id": row.get::<_, String>(6),
             })
         };
         // A shadow's answer is compared, never traded: nobody is told of it.
@@ -323,7 +336,13 @@ impl Db {
         let payloads: Vec<_> = told.iter().map(payload).collect();
         events::insert_all(&mut tx, Channel::NewPrediction, &payloads, as_of).failed(doing)?;
         tx.commit().failed(doing)?;
-        Ok(rows.len())
+        let key = |row: &Row| NewKey {
+            pair: row.get(0),
+            timeframe: row.get(1),
+            candle_at: row.get(3),
+            id: row.get(6),
+        };
+        Ok(rows.iter().map(key).collect())
     }
 
     /// Signals of a line without an outcome, by series and candle; those that other programs wrote have no line.
@@ -497,12 +516,12 @@ impl Db {
                            $8::float8[], $9::float8[], $10::text[]) AS c(id, outcome, reason, at, price, pnl, percent, net, by)
                      WHERE s.id::text = c.id
                        AND (s.outcome IS NULL OR ($12 AND s.settled_by IS DISTINCT FROM 'fill'))
-                     RETURNING s.shadow, s.line, s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
+                     RETURNING s.id::text AS id, s.shadow, s.line, s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
                                s.exit_reason, c.net),
                  told AS (
                     INSERT INTO ml_events (event_id, channel, payload, as_of)
                     SELECT gen_random_uuid(), $11,
-                           jsonb_build_object('line', line, 'version', model_version, 'pair', pair,
+                           jsonb_build_object('signal_id', id, 'line', line, 'version', model_version, 'pair', pair,
                                'timeframe', timeframe, 'signal', signal, 'candle', candle_timestamp,
                                'outcome', outcome, 'reason', exit_reason, 'pnl_net', net), $1
                       FROM closed WHERE NOT shadow)

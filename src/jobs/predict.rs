@@ -5,7 +5,11 @@
 //! be loaded does not silence the line: the version before it answers, and an alert is raised.
 //! Not here: what a signal is (`signal`), what became of it (`outcomes`).
 
-use std::{collections::BTreeMap, ops::Range, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    time::Instant,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -16,7 +20,10 @@ use super::{
 };
 use crate::{
     config::{App, LineConfig},
-    db::{Db, signals::NewSignal},
+    db::{
+        Db,
+        signals::{NewKey, NewSignal},
+    },
     fault::{self, Fault},
     features::{self, FeatureSet, Features},
     labels::LabelRule,
@@ -40,6 +47,8 @@ pub struct Request {
 /// One answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Answer {
+    /// Key of its row, by which a fill names it; none where it was not written now.
+    pub signal_id: Option<String>,
     /// The pair.
     pub pair: Pair,
     /// The timeframe.
@@ -172,7 +181,9 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     }
     let writing = Instant::now();
     let signals = report.answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
-    report.n_new = db.insert_signals(name, version, &signals, false, app.as_of)?;
+    let keys = db.insert_signals(name, version, &signals, false, app.as_of)?;
+    report.n_new = keys.len();
+    name_answers(&mut report.answers, keys);
     if let (Some(of), Some(second)) = (&line.confidence_line, report.confidence_version) {
         db.set_second_stage(name, version, of, second)?;
     }
@@ -190,6 +201,16 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     Ok(report)
 }
 
+/// Gives the answers the keys of their rows.
+fn name_answers(answers: &mut [Answer], keys: Vec<NewKey>) {
+    let mut ids: HashMap<(String, String, DateTime<Utc>), String> =
+        keys.into_iter().map(|key| ((key.pair, key.timeframe, key.candle_at), key.id)).collect();
+    for answer in answers {
+        let key = (answer.pair.to_string(), answer.timeframe.name().to_owned(), answer.candle);
+        answer.signal_id = ids.remove(&key);
+    }
+}
+
 /// The same candles answered by a version in staging; how many answers were new.
 fn shadow(
     app: &App,
@@ -203,7 +224,7 @@ fn shadow(
     let actor = cast.actor(version).map_err(Fault::integrity)?;
     let answers = answer(app, line, (actor, None), waiting, computed, &mut Seconds::default())?;
     let signals = answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
-    db.insert_signals(name, version, &signals, true, app.as_of)
+    Ok(db.insert_signals(name, version, &signals, true, app.as_of)?.len())
 }
 
 /// The line that says how sure the signals of another are.
@@ -478,6 +499,7 @@ impl Asked<'_> {
         });
         debug_assert!(decided <= app.as_of);
         Answer {
+            signal_id: None,
             pair: candles.pair().clone(),
             timeframe: candles.timeframe(),
             candle: instant(candles.open_at_us()[*row]),
