@@ -226,7 +226,7 @@ def digest(home):
         "SELECT md5(string_agg(concat_ws('|', pair, timeframe, timestamp, open, high, low, close, volume), E'\\n' "
         "ORDER BY pair, timeframe, timestamp)) AS n FROM market_data"
     )
-    versions = "SELECT md5(string_agg(concat_ws('|', version, status, manifest_sha256), ',' ORDER BY version)) AS n FROM model_versions"
+    versions = "SELECT md5(string_agg(concat_ws('|', version, status, parent_version), ',' ORDER BY version)) AS n FROM model_versions"
     return {name: home.sql(query)[0]["n"][:12] for name, query in (("signals", signals), ("candles", candles), ("versions", versions))}
 
 

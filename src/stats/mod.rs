@@ -1,23 +1,27 @@
-//! Statistics without a room of their own: quantiles, tests of proportions and means, the stationary bootstrap, and what
-//! a Sharpe ratio is worth after a search. Pure; every formula names its source, FORMULAS section 4 has the rest.
+//! Statistics without a room of their own: quantiles, tests of proportions and means, the stationary bootstrap, distances
+//! of distributions, streams that are watched, and what a Sharpe ratio is worth after a search. Pure; every formula names its source, FORMULAS section 4 has the rest.
 //!
 //! Invariant: no randomness without a seed, and what has no value (too few observations, no spread) is `None`.
 //! Not here: which unit a test is about (the trading day: `evaluate`), and what follows from it (`gate`).
 
 mod bootstrap;
+mod distances;
 mod means;
 mod overfitting;
 mod proportions;
 mod quantiles;
+mod sequential;
 mod sharpe;
 #[cfg(test)]
 mod tests;
 
 pub use bootstrap::{BootstrapMean, StationaryBootstrap, block_length, percentile_interval};
+pub use distances::{KolmogorovSmirnov, kolmogorov_smirnov, stability_index, wasserstein};
 pub use means::{TTest, days_needed};
 pub use overfitting::{Overfitting, overfitting};
 pub use proportions::{Discordant, Proportion, TwoProportions};
 pub use quantiles::{median, quantile_sorted, quartiles};
+pub use sequential::{ConfidenceSequence, PageHinkley, PageHinkleyState, adwin_cut};
 pub use sharpe::{
     ReturnMoments, deflated_benchmark, effective_trials, expected_maximum, lo_eta,
     min_track_record, probabilistic_sharpe,

@@ -260,3 +260,82 @@ proptest! {
         prop_assert!(expected_maximum(n + 1.0) >= expected_maximum(n));
     }
 }
+
+#[test]
+fn distributions_lie_apart_as_scipy_says() {
+    let x = [0.1, 0.4, 0.7, 1.1, 1.5, 2.0, 2.2, 2.9];
+    let y = [0.3, 0.9, 1.6, 2.5, 3.1, 3.3];
+    let found = kolmogorov_smirnov(&x, &y).expect("values");
+    close(found.distance, 0.375, 1e-15);
+    close(found.p, 0.637363, 5e-7);
+    close(wasserstein(&x, &y).expect("values"), 0.595833, 5e-7);
+    // The same values many times over are as far apart, and surely so.
+    let many = |values: &[f64], n: usize| -> Vec<f64> {
+        values.iter().flat_map(|value| std::iter::repeat_n(*value, n)).collect()
+    };
+    let found = kolmogorov_smirnov(&many(&x, 60), &many(&y, 60)).expect("values");
+    close(found.distance, 0.375, 1e-15);
+    assert!(found.p < 1e-20, "{found:?}");
+    close(wasserstein(&many(&x, 60), &many(&y, 60)).expect("values"), 0.595833, 5e-7);
+    assert_eq!(kolmogorov_smirnov(&x, &[]), None);
+    assert_eq!(wasserstein(&[], &y), None);
+    close(kolmogorov_smirnov(&x, &x).expect("values").p, 1.0, 1e-15);
+}
+
+#[test]
+fn the_stability_index_is_nothing_where_nothing_moved() {
+    let shares = [0.1; 10];
+    close(stability_index(&shares, &[100; 10]).expect("counts"), 0.0, 1e-12);
+    // By hand: (61/121 − 1/2) ln(122/121) + (60/121 − 1/2) ln(120/121), counts 60.5 and 59.5 plus a half.
+    let by_hand = |a: f64, b: f64, n: f64| {
+        let (q, r) = ((a + 0.5) / (n + 1.0), (b + 0.5) / (n + 1.0));
+        (q - 0.5) * (q / 0.5).ln() + (r - 0.5) * (r / 0.5).ln()
+    };
+    close(
+        stability_index(&[0.5, 0.5], &[90, 30]).expect("counts"),
+        by_hand(90.0, 30.0, 120.0),
+        1e-12,
+    );
+    assert_eq!(stability_index(&[0.5, 0.5], &[0, 0]), None);
+    assert_eq!(stability_index(&[0.5, 0.5], &[1]), None);
+}
+
+#[test]
+fn a_rise_of_the_mean_fires_page_hinkley_where_the_source_says() {
+    let test = PageHinkley { delta: 0.005, lambda: 5.0, alpha: 1.0, min_values: 5 };
+    let stream: Vec<f64> = [vec![0.2; 50], vec![0.9; 50]].concat();
+    let found = test.look(&stream);
+    assert_eq!(found.fired_at, Some(58));
+    close(found.statistic, 5.106724, 5e-7);
+    assert_eq!(test.look(&stream[..57]).fired_at, None);
+    assert_eq!(test.look(&[0.9; 500]).fired_at, None, "a level is no rise");
+}
+
+#[test]
+fn windows_that_are_watched_have_the_bounds_of_the_sources() {
+    close(adwin_cut(100, 100, 0.25, 0.002).expect("windows"), 0.407169, 5e-7);
+    close(adwin_cut(1000, 1000, 0.25, 0.002).expect("windows"), 0.106445, 5e-7);
+    assert_eq!(adwin_cut(0, 10, 0.25, 0.002), None);
+    let sequence = ConfidenceSequence::new(0.05, 100.0);
+    close(sequence.rho2(), 0.0793615, 5e-8);
+    close(sequence.half_width(100, 0.8), 0.242817, 5e-7);
+    // The interval leaves 0 out exactly where p falls below its error.
+    let edge = sequence.half_width(100, 0.8);
+    assert!(sequence.p(100, edge * 1.001, 0.8) < 0.05 && sequence.p(100, edge * 0.999, 0.8) > 0.05);
+    assert_eq!(sequence.p(10, 0.0, 1.0), 1.0);
+}
+
+proptest! {
+    #[test]
+    fn exact_and_asymptotic_p_of_kolmogorov_smirnov_agree_where_both_hold(seed in 1u64..1000, shift in 0.0..0.4f64) {
+        let sorted = |mut values: Vec<f64>| { values.sort_by(f64::total_cmp); values };
+        let x = sorted(generated(seed, 100));
+        let y = sorted(generated(seed + 7, 100).into_iter().map(|value| value + shift).collect());
+        let exact = kolmogorov_smirnov(&x, &y).expect("values");
+        // One value more on a side, far outside of what both have, is another sample of almost the same distance.
+        let wider: Vec<f64> = [&x[..], &[9.0]].concat();
+        let near = kolmogorov_smirnov(&wider, &y).expect("values");
+        prop_assert!((exact.distance - near.distance).abs() <= 0.011);
+        prop_assert!((exact.p - near.p).abs() < 0.15, "{exact:?} {near:?}");
+    }
+}
