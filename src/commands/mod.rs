@@ -19,6 +19,7 @@ mod import;
 mod init;
 mod label;
 mod models;
+mod monitor;
 mod outcomes;
 mod predict;
 mod promote;
@@ -155,6 +156,8 @@ pub enum Command {
     Predict(predict::PredictArgs),
     /// Close open signals at stop-loss, take-profit or time-out
     Outcomes(outcomes::OutcomesArgs),
+    /// Look whether production still fits the market, and raise an alert where it does not
+    Monitor(monitor::MonitorArgs),
     /// Deliver and show what happened, for programs that want to know
     Events(events::EventsArgs),
     /// Trade the signals of a version or a baseline over any range
@@ -268,6 +271,7 @@ impl Command {
             Command::Collect(args) => collect::run(args, setup, ui),
             Command::Predict(args) => predict::run(args, setup, ui),
             Command::Outcomes(args) => outcomes::run(args, setup, ui),
+            Command::Monitor(args) => monitor::run(args, setup, ui),
             Command::Events(args) => events::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),
             Command::Status(args) => status::run(args, setup, ui),

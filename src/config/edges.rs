@@ -179,8 +179,10 @@ impl App {
             Ok(db) => Ok(db),
             // After a reboot the first command of cron brings it back.
             Err(_) => {
-                server.start()?;
+                let started = server.start();
+                // Another command may be starting or stopping it at this moment: what counts is whether it answers.
                 Db::connect(&server.source(), command, self.patience(command))
+                    .map_err(|error| started.err().unwrap_or(error))
             }
         }
     }

@@ -1,11 +1,16 @@
-//! Table `monitoring_runs`: what was looked at and what followed. Here the quality of the candles after a collect.
+//! Table `monitoring_runs`: what was looked at and what followed: the quality of the candles after a collect, and what the
+//! monitor found about a line.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Db, Failed};
-use crate::market::{Pair, Timeframe};
+use crate::{
+    lineage::{LineName, Version},
+    market::{Pair, Timeframe},
+};
 
 /// How it stood with the candles of a series when they were last collected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,7 +27,58 @@ pub struct QualityRow {
     pub as_of: DateTime<Utc>,
 }
 
+/// What the monitor found about a line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MonitorRow {
+    /// The version that answers.
+    pub version: Option<Version>,
+    /// Start of the longest window; it ends at the instant of the run.
+    pub window_from: DateTime<Utc>,
+    /// Settled samples in it.
+    pub n_samples: Option<u64>,
+    /// Figures, window by window.
+    pub metrics: Value,
+    /// The features against the reference.
+    pub drift: Option<Value>,
+    /// `none`, or `alert:` with the names of what rings.
+    pub verdict: String,
+    /// In words.
+    pub reason: Option<String>,
+}
+
 impl Db {
+    /// Records what the monitor found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn record_monitor(
+        &mut self,
+        line: &LineName,
+        row: &MonitorRow,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        self.client
+            .execute(
+                "INSERT INTO monitoring_runs (run_id, line, version, window_from, window_until, n_samples, metrics, drift,
+                        verdict, reason, as_of)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $5)",
+                &[
+                    &Uuid::now_v7(),
+                    &line.as_str(),
+                    &row.version.map(|version| version.to_string()),
+                    &row.window_from,
+                    &as_of,
+                    &row.n_samples.and_then(|n| i64::try_from(n).ok()),
+                    &row.metrics,
+                    &row.drift,
+                    &row.verdict,
+                    &row.reason,
+                ],
+            )
+            .failed("cannot record what the monitor found")?;
+        Ok(())
+    }
+
     /// Records the verdict on a series.
     ///
     /// # Errors

@@ -227,6 +227,31 @@ impl Db {
             .collect())
     }
 
+    /// How often each signal is among the last answers of a version, at most `n`; abstentions are none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn answers_by_signal(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        as_of: DateTime<Utc>,
+        n: i64,
+    ) -> anyhow::Result<Vec<(String, i64)>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT signal, count(*) FROM
+                    (SELECT lower(signal) AS signal FROM trading_signals
+                      WHERE line = $1 AND model_version = $2 AND abstained IS NULL AND NOT shadow AND answered_as_of <= $3
+                      ORDER BY candle_timestamp DESC LIMIT $4) AS last
+                  GROUP BY signal ORDER BY signal",
+                &[&line.as_str(), &version.to_string(), &as_of, &n],
+            )
+            .failed("cannot read the last answers")?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
     /// What became of the buys and sells (and holds, where they are wanted) of a line on candles opening from `from` on, as far as it was settled at `as_of`; those
     /// on one candle in the order in which they were written.
     ///

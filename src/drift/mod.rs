@@ -1,7 +1,12 @@
-//! What the features looked like when a model was made: [`Reference`], the content of a version's `reference.json`.
+//! What the features looked like when a model was made: [`Reference`], the content of a version's `reference.json`; and
+//! whether a later window still looks like that: [`Calibration`].
 //!
-//! Invariant: made from training rows only, so that whatever is compared with it later is news. Not here: judging a
-//! later window against it (that comes with monitoring).
+//! Invariant: made from training rows only, so that whatever is compared with it later is news. Not here: which windows are
+//! looked at, and what follows (`jobs`).
+
+mod window;
+
+pub use window::{Calibration, FeatureDrift, MIN_WINDOWS, WindowVerdict};
 
 use serde::{Deserialize, Serialize};
 

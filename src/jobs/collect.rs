@@ -199,7 +199,7 @@ fn one(
 }
 
 /// What the last candles are worth: the worst that can be said of them, and why.
-fn verdict(candles: &Candles, as_of: DateTime<Utc>) -> (&'static str, Option<String>) {
+pub(super) fn verdict(candles: &Candles, as_of: DateTime<Utc>) -> (&'static str, Option<String>) {
     let n = candles.len();
     let Some(last) = n.checked_sub(1) else { return ("late", Some("there are no candles".into())) };
     let timeframe = candles.timeframe();

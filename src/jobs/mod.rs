@@ -21,6 +21,7 @@ pub mod label;
 pub mod loading;
 mod material;
 pub mod models;
+pub mod monitor;
 pub mod monthly;
 pub mod outcomes;
 pub mod overdue;

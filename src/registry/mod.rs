@@ -340,7 +340,13 @@ fn until_committed(
     let deadline = Instant::now() + patience;
     let mut wait = FIRST_WAIT;
     loop {
-        let outcome = connect().and_then(|mut db| commit(&mut db));
+        // This process had a connection before: whatever keeps it from a new one (a private server that is stopping while
+        // another process starts it, say) may pass, and none of it is a reason to give up a version that is saved.
+        let connected = connect().map_err(|error| match exit_of(&error) {
+            Some(Exit::Database) => error,
+            _ => Fault::database(format!("{error:#}")).into(),
+        });
+        let outcome = connected.and_then(|mut db| commit(&mut db));
         let left = deadline.saturating_duration_since(Instant::now());
         match &outcome {
             Err(error) if exit_of(error) == Some(Exit::Database) && !left.is_zero() => {

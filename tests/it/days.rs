@@ -364,6 +364,80 @@ fn a_second_stage_learns_from_outcomes_and_says_how_sure_the_first_is() {
 }
 
 #[test]
+fn the_monitor_says_of_every_alarm_why_it_rings() {
+    let none = Field::new();
+    let report = none.json_at(TRAINED, &["monitor"]);
+    assert_eq!(report["version"], Value::Null);
+    let field = Field::in_production();
+    let rings = |report: &Value| -> Vec<String> {
+        let alarms = report["alarms"].as_array().expect("alarms");
+        let ringing = alarms.iter().filter(|alarm| alarm["rings"] == true);
+        ringing.map(|alarm| alarm["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let at = "2025-10-14T12:00:00Z";
+    let first = field.json_at(at, &["monitor"]);
+    let names: Vec<&str> = first["alarms"]
+        .as_array()
+        .expect("alarms")
+        .iter()
+        .map(|a| a["name"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(names, ["overdue", "disk", "model-age", "collapse", "data", "accuracy", "drift"]);
+    // Nobody ran the nights.
+    assert!(
+        rings(&first).contains(&"overdue".to_owned())
+            && !rings(&first).contains(&"model-age".to_owned()),
+        "{first}"
+    );
+    assert_eq!(
+        field
+            .count("monitoring_runs WHERE line = 'fx-direction' AND verdict LIKE 'alert:overdue%'"),
+        1
+    );
+    let month = first["results"][2]["figures"]["n"].as_u64().expect("a count");
+    assert!(month > 100, "{first}");
+
+    // A model that says one thing, a market that has moved, candles that are late.
+    field.sql(
+        "UPDATE market_data SET high = greatest(open, close) * 1.05, low = least(open, close) * 0.95
+          WHERE timestamp >= '2025-10-07T22:00Z'",
+    );
+    field.json_at(at, &["predict"]);
+    field.sql("UPDATE trading_signals SET signal = 'hold', abstained = NULL");
+    let copies = "INSERT INTO trading_signals (line, model_version, pair, timeframe, signal, candle_timestamp, answered_as_of)
+                  SELECT line, model_version, pair, timeframe, 'hold', candle_timestamp - interval '10 days', answered_as_of
+                    FROM trading_signals";
+    field.sql(copies);
+    field.sql(&copies.replace("10 days", "20 days"));
+    let second = field.json_at("2025-10-31T12:00:00Z", &["monitor", "--dry-run"]);
+    assert!(
+        rings(&second).contains(&"data".to_owned())
+            && rings(&second).contains(&"model-age".to_owned()),
+        "{second}"
+    );
+    let third = field.json_at(at, &["monitor"]);
+    let ringing = rings(&third);
+    assert!(
+        ringing.contains(&"collapse".to_owned()) && ringing.contains(&"drift".to_owned()),
+        "{}",
+        third["alarms"]
+    );
+    assert_eq!(
+        field.count("alerts WHERE cause = 'monitor:collapse:fx-direction' AND resolved_at IS NULL"),
+        1
+    );
+    let shown = field.home.ok(&["--as-of", at, "monitor", "--dry-run", "--explain"]).stdout;
+    assert!(shown.contains("hold; above 95 %") && shown.contains("MiB are free"), "{shown}");
+    // What is over is closed.
+    field.sql("DELETE FROM trading_signals");
+    field.json_at(at, &["monitor"]);
+    assert_eq!(
+        field.count("alerts WHERE cause = 'monitor:collapse:fx-direction' AND resolved_at IS NULL"),
+        0
+    );
+}
+
+#[test]
 fn shadows_answer_beside_production_and_nobody_is_told() {
     let field = Field::in_production();
     let config = crate::nights::CONFIG;

@@ -1,0 +1,71 @@
+//! `aifx monitor`: whether somebody should look at a line.
+
+use super::Setup;
+use crate::{
+    fault::Exit,
+    jobs::monitor::{self, MonitorReport, Request},
+    lineage::LineName,
+    ui::{Page, Report, Tone, Ui},
+};
+
+/// Look whether production still fits the market, and raise an alert where it does not
+///
+/// Accuracy against that of its test days, features against what it learned from (judged by windows of the reference itself),
+/// answers that are all alike, a model, data or jobs that are late, disk space. An alert is sent once for each cause and hour,
+/// and once more when it is over.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: aifx monitor --explain --dry-run")]
+pub struct MonitorArgs {
+    /// Line, where there are several
+    #[arg(long)]
+    line: Option<LineName>,
+    /// Say of every alarm why it rang or did not
+    #[arg(long)]
+    explain: bool,
+    /// Look, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The report as it was asked for.
+#[derive(serde::Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a MonitorReport,
+    #[serde(skip)]
+    explain: bool,
+}
+
+impl Report for Shown<'_> {
+    const SCHEMA: &'static str = "aifx.monitor/1";
+
+    fn write(&self, page: &mut Page) {
+        let ringing = self.report.alarms.iter().filter(|alarm| alarm.rings).count();
+        let who = self
+            .report
+            .version
+            .map_or_else(|| "no production version".to_owned(), |v| v.to_string());
+        let (tone, what) = match ringing {
+            0 => (Tone::Good, "nothing rings".to_owned()),
+            1 => (Tone::Warn, "1 alarm rings".to_owned()),
+            n => (Tone::Warn, format!("{n} alarms ring")),
+        };
+        page.toned(tone, format!("{}: {who}, {what}", self.report.line));
+        for alarm in &self.report.alarms {
+            if alarm.rings {
+                page.field(alarm.name, page.paint(Tone::Warn, &alarm.text));
+            } else if self.explain {
+                page.field(alarm.name, &alarm.text);
+            }
+        }
+    }
+}
+
+pub(super) fn run(args: &MonitorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let app = setup.app(ui)?;
+    let report = monitor::run(&app, &Request { line: args.line.clone(), dry_run: args.dry_run })?;
+    for note in &report.notes {
+        ui.warn(note);
+    }
+    ui.show(&Shown { report: &report, explain: args.explain })
+}
