@@ -30,7 +30,7 @@ pub use self::{
     environment::{Environment, VariableFrom},
     sections::{Config, Daily, Database, LineConfig, Weekly},
 };
-use crate::{fault::Fault, lineage::LineName};
+use crate::{fault::Fault, lineage::LineName, notify::Budget};
 
 /// The name of the file at the home.
 pub const FILE: &str = "aifx.yaml";
@@ -100,6 +100,8 @@ pub struct App {
     pub config_sha256: String,
     /// What an operator should be told about the configuration.
     pub warnings: Vec<String>,
+    /// Time that this process may still spend on letters.
+    pub letters: Budget,
     origins: BTreeMap<String, Origin>,
 }
 
@@ -133,6 +135,7 @@ impl App {
             environment,
             config_sha256: hex(&Sha256::digest(&bytes)),
             warnings,
+            letters: Budget::default(),
             origins,
         };
         app.apply_environment()?;

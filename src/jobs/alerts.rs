@@ -56,7 +56,7 @@ fn tell(app: &App, title: &str, text: &str, mood: Mood) -> Vec<Delivery> {
         file: None,
     };
     match app.channels() {
-        Ok(channels) => notify::send(&channels, &letter, notify::LIMIT),
+        Ok(channels) => app.letters.spend(|left| notify::send(&channels, &letter, left)),
         Err(fault) => vec![Delivery { channel: "mail", failed: Some(fault.to_string()) }],
     }
 }

@@ -234,7 +234,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
 /// Takes the report to the configured channels.
 fn tell(app: &App, report: &MonthlyReport) -> Vec<Delivery> {
     match app.channels() {
-        Ok(channels) => notify::send(&channels, &letter(report), notify::LIMIT),
+        Ok(channels) => app.letters.spend(|left| notify::send(&channels, &letter(report), left)),
         Err(fault) => vec![Delivery { channel: "mail", failed: Some(fault.to_string()) }],
     }
 }

@@ -194,3 +194,21 @@ fn a_mail_server_gets_the_letter_with_its_file() {
         assert!(got.contains(part), "{part} is not in {got}");
     }
 }
+
+#[test]
+fn letters_share_the_time_that_they_take() {
+    let budget = Budget::default();
+    let shared = budget.clone();
+    let first = budget.spend(|left| {
+        std::thread::sleep(Duration::from_millis(30));
+        left
+    });
+    let second = shared.spend(|left| left);
+    assert_eq!(first, LIMIT);
+    assert!(second <= LIMIT - Duration::from_millis(30), "{second:?}");
+    shared.0.lock().expect("not poisoned").clone_from(&Duration::ZERO);
+    // Nothing is left: the letter is not sent, and said to be lost.
+    let channels = Channels { webhook: Some("http://127.0.0.1:1/".into()), ..Channels::default() };
+    let sent = budget.spend(|left| send(&channels, &letter(), left));
+    assert!(sent[0].failed.is_some(), "{sent:?}");
+}
