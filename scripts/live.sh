@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Weeks of days on real candles, as cron would run them: a local quote server gives each candle once it is closed, and
-# collect, predict, outcomes, train-daily and train-weekly run by --as-of. The last line is JSON. Usage:
+# collect, predict, outcomes, monitor, train-daily and train-weekly run by --as-of. The last line is JSON. Usage:
 #   scripts/live.sh [--candles FILE…] [--from DAY] [--days N] [--aifx BINARY]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 """Weeks of days on real candles, as cron would run them: a local quote server gives each candle once it is closed; collect,
-predict, outcomes, train-daily and train-weekly run by --as-of. At the end every closed candle has one signal, every signal
+predict, outcomes, monitor, train-daily and train-weekly run by --as-of. At the end every closed candle has one signal, every signal
 past its horizon one outcome, what they paid is what the backtest of the same versions says, and a second pass over everything
 changes nothing. With --faults commands are killed and the database restarts under them: `tables` must come out the same.
 Summary as JSON on stdout's last line."""
@@ -122,6 +122,7 @@ def ticks(start, days):
             for job in jobs.get(at, []):
                 if job != "monthly":
                     yield at + 2 * TWO_MINUTES, [COMMANDS[job], "--wait", "60"]
+            yield at + 10 * TWO_MINUTES, ["monitor"]
 
 
 def main():

@@ -11,6 +11,8 @@ use crate::stats::{self, kolmogorov_smirnov};
 
 /// Fewer windows than this in the reference give no verdict.
 pub const MIN_WINDOWS: usize = 60;
+/// More windows than this tell no more, and short ones would be thousands.
+const MAX_WINDOWS: usize = 250;
 
 /// What the reference's own windows are like.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +61,7 @@ impl Calibration {
     /// When a column has not one value a day entry.
     pub fn of(columns: &[Vec<f64>], days: &[NaiveDate], n_rows: usize) -> Option<Calibration> {
         assert!(columns.iter().all(|column| column.len() == days.len()), "one value a row");
-        let step = (n_rows / 4).max(1);
+        let step = (n_rows / 4).max(days.len().saturating_sub(n_rows).div_ceil(MAX_WINDOWS)).max(1);
         let starts: Vec<usize> = (0..=days.len().checked_sub(n_rows)?).step_by(step).collect();
         if starts.len() < MIN_WINDOWS || n_rows == 0 || columns.is_empty() {
             return None;
@@ -232,6 +234,8 @@ mod tests {
         assert_eq!(Calibration::of(&columns, &days, 120), None);
         assert_eq!(Calibration::of(&columns, &days, 401), None);
         let calibration = Calibration::of(&columns, &days, 20).expect("windows enough");
+        let short = Calibration::of(&columns, &days, 1).expect("windows enough");
+        assert!(short.overall.len() <= MAX_WINDOWS + 1, "{}", short.overall.len());
         assert_eq!(calibration.judge(&part(&columns, 0, 19, 0.0)), None, "a row is missing");
         assert_eq!(calibration.judge(&columns[..3]), None);
         // A feature that never moves says nothing.
