@@ -110,12 +110,7 @@ impl Report for FillsReport {
                 self.read, self.settled, self.known
             ),
         );
-        for problem in &self.problems {
-            page.toned(Tone::Warn, format!("  {problem}"));
-        }
-        if self.n_problems > self.problems.len() {
-            page.line(format!("  and {} more", self.n_problems - self.problems.len()));
-        }
+        page.problems(&self.problems, self.n_problems);
     }
 }
 

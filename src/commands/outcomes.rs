@@ -39,12 +39,7 @@ impl Report for OutcomesReport {
         if self.filled > 0 {
             page.field("filled", format!("{} {would}settled by real trades", self.filled));
         }
-        for problem in &self.problems {
-            page.toned(Tone::Warn, format!("  {problem}"));
-        }
-        if self.n_problems > self.problems.len() {
-            page.line(format!("  and {} more", self.n_problems - self.problems.len()));
-        }
+        page.problems(&self.problems, self.n_problems);
     }
 }
 

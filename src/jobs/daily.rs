@@ -27,7 +27,7 @@ use super::{
 use crate::{
     artifact::{self, Metadata, VersionFiles},
     config::{App, LineConfig},
-    dataset::{self, DatasetConfig, Sample},
+    dataset::Sample,
     db::{
         Db,
         model_versions::Record,
@@ -383,11 +383,7 @@ fn gather(
     };
     drop(db);
     let material = Material::of(candles, &past, set, line);
-    let samples = {
-        let inputs = material.inputs();
-        let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
-        dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec()
-    };
+    let samples = material.samples(line)?;
     let learned = lesson(&samples, app.as_of, settings.hours);
     if learned.len() < settings.min_samples {
         return Ok(Gathered::Skip(format!(

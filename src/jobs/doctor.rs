@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Below this a check warns.
-const FEW_FREE_BYTES: u64 = 1 << 30;
+pub(super) const FEW_FREE_BYTES: u64 = 1 << 30;
 /// Below this a version may not fit any more.
 const NO_FREE_BYTES: u64 = 64 << 20;
 /// Clocks further apart than this are worth a warning.
@@ -210,9 +210,15 @@ fn models_dir(models: &Path) -> Vec<Check> {
     }
 }
 
+/// Bytes free where models go, and where that is.
+pub(super) fn free_space<'a>(home: &'a Path, models: &'a Path) -> (anyhow::Result<u64>, &'a Path) {
+    let place = if models.is_dir() { models } else { home };
+    (artifact::free_bytes(place), place)
+}
+
 fn disk(patient: &Patient<'_>) -> Check {
-    let place = if patient.models.is_dir() { patient.models } else { patient.home };
-    match artifact::free_bytes(place) {
+    let (free, place) = free_space(patient.home, patient.models);
+    match free {
         Ok(bytes) => {
             let detail = format!("{} MiB free in {}", bytes >> 20, place.display());
             let fix = "free some space; old versions are listed by `aifx models list`".to_owned();

@@ -69,9 +69,9 @@ fn within(app: &App, limit: Duration) -> anyhow::Result<DeliverReport> {
         return Ok(report);
     }
     let mut publisher = Publisher::start(bus, until);
-    loop {
+    while report.failed.is_none() {
         let events = db.pending_events(BATCH)?;
-        if events.is_empty() || report.failed.is_some() {
+        if events.is_empty() {
             break;
         }
         let messages: Vec<Message> = events.iter().map(message).collect::<Result<_, _>>()?;

@@ -2,7 +2,7 @@
 //!
 //! What a trade really paid wins over what the candles made of it, once; a row that fits no signal is named and stops no other.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Problems that are named; the others are only counted.
-const N_SHOWN: usize = 10;
+pub(super) const N_SHOWN: usize = 10;
 
 /// What came of it. `aifx.import-fills/1`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -80,9 +80,10 @@ fn settle(
 ) -> anyhow::Result<()> {
     let keys: Vec<_> = wanted.iter().map(|(_, fill)| &fill.signal).collect();
     let mut closings: Vec<Closing> = Vec::new();
+    let mut filled = HashSet::new();
     for ((place, fill), found) in wanted.iter().zip(db.signals_of(&keys)?) {
         match closing(fill, found, app) {
-            Ok(Some(closing)) if closings.iter().any(|other| other.id == closing.id) => {
+            Ok(Some(closing)) if !filled.insert(closing.id.clone()) => {
                 report.problems.push(format!("{place}: its signal has another fill before it"));
             }
             Ok(Some(closing)) => closings.push(closing),
@@ -106,11 +107,9 @@ fn closing(fill: &Fill, found: Option<TradedSignal>, app: &App) -> Result<Option
     if found.has_fill {
         return Ok(None);
     }
-    let side = match found.signal.as_str() {
-        "buy" | "strong buy" => Side::Buy,
-        "sell" | "strong sell" => Side::Sell,
-        other => return Err(format!("its signal is {other:?}: nothing was traded on it")),
-    };
+    let side = Side::named(&found.signal)
+        .flatten()
+        .ok_or_else(|| format!("its signal is {:?}: nothing was traded on it", found.signal))?;
     if fill.at > app.as_of {
         return Err(format!("it closed at {}, which has not come", fill.at));
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     baseline::{Indicator, Majority},
     config::{App, LineConfig},
-    dataset::{self, DatasetConfig, Sample},
+    dataset::{self, Sample},
     db::{Db, model_versions::VersionRow},
     evaluate::{Predictions, Unseen},
     fault::Fault,
@@ -282,11 +282,8 @@ pub(crate) fn judge_since(
     pbo: Option<f64>,
 ) -> anyhow::Result<(Verdict, Vec<LeftOut>)> {
     let n_classes = line.label.n_classes();
-    let inputs = material.inputs();
-    let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
-    let dataset = dataset::build(&inputs, &config).map_err(Fault::input)?;
-    let samples = dataset.samples();
-    let learned = settled_before(samples, since.timestamp_micros());
+    let samples = material.samples(line)?;
+    let learned = settled_before(&samples, since.timestamp_micros());
     let first = samples.partition_point(|sample| sample.decided_at_us <= since.timestamp_micros());
     let asked = &samples[first..];
     let yardsticks = Yardsticks::of(material, &learned, asked, n_classes).ok_or_else(|| {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::{
     config::{App, LineConfig},
-    dataset::SeriesInput,
+    dataset::{self, DatasetConfig, Sample, SeriesInput},
     db::Db,
     fault::Fault,
     features::{self, FeatureSet, Features},
@@ -52,6 +52,16 @@ impl Material {
             .zip(&self.labels)
             .map(|((candles, features), labels)| SeriesInput { candles, features, labels })
             .collect()
+    }
+
+    /// Every sample that the material holds, in order of decision.
+    ///
+    /// # Errors
+    /// Exit 4 where the series do not fit together.
+    pub(crate) fn samples(&self, line: &LineConfig) -> anyhow::Result<Vec<Sample>> {
+        let inputs = self.inputs();
+        let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
+        Ok(dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec())
     }
 
     /// Gaps of each series that no weekend or holiday explains.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    alerts, collect, loading,
+    alerts, collect, doctor, loading,
     material::{self, Material, PastSignals},
     overdue,
     replay::Cast,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     artifact::{self, Metadata},
     config::{App, LineConfig},
-    dataset::{self, DatasetConfig, Sample},
+    dataset::Sample,
     db::{Db, monitoring_runs::MonitorRow},
     drift::{Calibration, WindowVerdict},
     evaluate::Figures,
@@ -44,8 +44,6 @@ const COLLAPSED: f64 = 0.95;
 const STALE_DAYS: i64 = 14;
 /// An accuracy so much below that of the promotion, by more than chance, rings.
 const ACCURACY_DROP: f64 = 0.05;
-/// Less space than this rings.
-const FEW_FREE_BYTES: u64 = 1 << 30;
 
 /// What the operator asked for.
 #[derive(Debug, Clone, Default)]
@@ -218,11 +216,11 @@ fn overdue_jobs(app: &App, db: &mut Db, name: &LineName) -> anyhow::Result<Alarm
 
 fn disk(app: &App) -> anyhow::Result<Alarm> {
     let models = app.models();
-    let place = if models.is_dir() { &models } else { &app.home };
-    let free = artifact::free_bytes(place)?;
+    let (free, place) = doctor::free_space(&app.home, &models);
+    let free = free?;
     Ok(Alarm {
         name: "disk",
-        rings: free < FEW_FREE_BYTES,
+        rings: free < doctor::FEW_FREE_BYTES,
         text: format!("{} MiB are free in {}", free >> 20, place.display()),
     })
 }
@@ -303,11 +301,7 @@ impl Gathered {
         let past = PastSignals::gather(app, db, line, from)?;
         cast.recall(app, db, (name, line), app.as_of - TimeDelta::days(DAYS))?;
         let material = Material::of(candles, &past, set, line);
-        let samples = {
-            let inputs = material.inputs();
-            let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
-            dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec()
-        };
+        let samples = material.samples(line)?;
         Ok(Gathered { material, samples })
     }
 

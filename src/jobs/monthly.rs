@@ -27,7 +27,7 @@ use crate::{
     artifact,
     backtest::Backtest,
     config::{App, LineConfig},
-    dataset::{self, DatasetConfig, Sample},
+    dataset::Sample,
     db::{training_log::TrainingType, trials::Trial},
     evaluate::{self, DayDifference, Figures, Interval, Predictions, Unseen},
     fault::Fault,
@@ -314,11 +314,7 @@ fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathe
     cast.recall(app, &mut db, (name, line), from)?;
     drop(db);
     let material = Material::of(candles, &past, set, line);
-    let samples = {
-        let inputs = material.inputs();
-        let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
-        dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec()
-    };
+    let samples = material.samples(line)?;
     Ok(Gathered::Month(Box::new(Month { cast, bench, material, samples, from })))
 }
 

@@ -62,9 +62,6 @@ pub struct OutcomesReport {
     pub as_of: DateTime<Utc>,
 }
 
-/// Problems that are named; the others are only counted.
-const N_SHOWN: usize = 10;
-
 /// Settles.
 ///
 /// # Errors
@@ -95,7 +92,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<OutcomesReport> {
     };
     let count = |outcome: &str| closings.iter().filter(|one| one.outcome == outcome).count();
     let n_problems = problems.len() + n_unnamed;
-    problems.truncate(N_SHOWN);
+    problems.truncate(fills::N_SHOWN);
     Ok(OutcomesReport {
         line: name.clone(),
         open: open.len(),
@@ -196,12 +193,7 @@ pub(crate) fn position_of(answer: &Answer) -> Result<Position, String> {
 
 /// What the row says, if it says enough.
 fn position(one: &OpenSignal, timeframe: Timeframe) -> Result<Position, String> {
-    let side = match one.signal.as_str() {
-        "buy" | "strong buy" => Some(Side::Buy),
-        "sell" | "strong sell" => Some(Side::Sell),
-        "hold" => None,
-        other => return Err(format!("{other:?} is no signal")),
-    };
+    let side = Side::named(&one.signal).ok_or_else(|| format!("{:?} is no signal", one.signal))?;
     let candle_at = one.candle_at.ok_or("it does not say which candle it answers")?;
     let entry = one.entry.filter(|price| price.is_finite() && *price > 0.0);
     let decided_at_us = timeframe.close_at(candle_at.timestamp_micros());

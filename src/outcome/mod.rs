@@ -28,6 +28,17 @@ impl Side {
         }
     }
 
+    /// The side of a signal by its name in lower case, strong or not; the inner `None` for hold, the outer for what is no
+    /// signal.
+    pub fn named(signal: &str) -> Option<Option<Side>> {
+        match signal {
+            "buy" | "strong buy" => Some(Some(Side::Buy)),
+            "sell" | "strong sell" => Some(Some(Side::Sell)),
+            "hold" => Some(None),
+            _ => None,
+        }
+    }
+
     /// The side of a signal -1, 0, +1; `None` for hold.
     #[inline]
     pub fn of_signal(signal: i8) -> Option<Side> {
@@ -155,6 +166,17 @@ pub enum SignalOutcome {
 }
 
 impl SignalOutcome {
+    /// By what a position paid in the end.
+    pub fn of_net(pnl_net: f64) -> SignalOutcome {
+        if pnl_net > 0.0 {
+            SignalOutcome::Win
+        } else if pnl_net < 0.0 {
+            SignalOutcome::Loss
+        } else {
+            SignalOutcome::Breakeven
+        }
+    }
+
     /// `win`, `loss` or `breakeven`.
     pub fn name(self) -> &'static str {
         match self {

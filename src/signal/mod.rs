@@ -240,9 +240,7 @@ pub fn settle(bars: &Bars<'_>, position: &Position, costs: &Costs) -> Option<Set
         outcome: match exit.reason {
             ExitReason::Target => SignalOutcome::Win,
             ExitReason::Stop => SignalOutcome::Loss,
-            ExitReason::TimeOut if pnl_net > 0.0 => SignalOutcome::Win,
-            ExitReason::TimeOut if pnl_net < 0.0 => SignalOutcome::Loss,
-            ExitReason::TimeOut => SignalOutcome::Breakeven,
+            ExitReason::TimeOut => SignalOutcome::of_net(pnl_net),
         },
         exit_price: exit.price,
         at_us: exit.at_us,
@@ -271,13 +269,7 @@ pub fn filled(side: Side, entry: f64, exit: f64, fees: f64) -> Filled {
     let pnl = side.sign() * (exit - entry);
     let pnl_net = pnl - fees;
     Filled {
-        outcome: if pnl_net > 0.0 {
-            SignalOutcome::Win
-        } else if pnl_net < 0.0 {
-            SignalOutcome::Loss
-        } else {
-            SignalOutcome::Breakeven
-        },
+        outcome: SignalOutcome::of_net(pnl_net),
         pnl,
         pnl_percent: 100.0 * pnl / entry,
         pnl_net,

@@ -69,6 +69,16 @@ impl Page {
         self.line(format!("  {name} {}", value.as_ref()));
     }
 
+    /// What went wrong with some of many, of which `n` did and the first are named.
+    pub fn problems(&mut self, named: &[String], n: usize) {
+        for problem in named {
+            self.toned(Tone::Warn, format!("  {problem}"));
+        }
+        if n > named.len() {
+            self.line(format!("  and {} more", n - named.len()));
+        }
+    }
+
     /// An empty line.
     pub fn gap(&mut self) {
         self.text.push('\n');
