@@ -3,7 +3,7 @@
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::monitor::{self, MonitorReport, Request},
+    jobs::monitor::{self, LineWatch, MonitorReport, Request},
     lineage::LineName,
     ui::{Page, Report, Tone, Ui},
 };
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx monitor --explain --dry-run")]
 pub struct MonitorArgs {
-    /// Line, where there are several
+    /// Only this line
     #[arg(long)]
     line: Option<LineName>,
     /// Say of every alarm why it rang or did not
@@ -40,18 +40,25 @@ impl Report for Shown<'_> {
     const SCHEMA: &'static str = "aifx.monitor/1";
 
     fn write(&self, page: &mut Page) {
-        let ringing = self.report.alarms.iter().filter(|alarm| alarm.rings).count();
-        let who = self
-            .report
+        for line in &self.report.lines {
+            self.write_line(line, page);
+        }
+    }
+}
+
+impl Shown<'_> {
+    fn write_line(&self, line: &LineWatch, page: &mut Page) {
+        let ringing = line.alarms.iter().filter(|alarm| alarm.rings).count();
+        let who = line
             .version
-            .map_or_else(|| "no production version".to_owned(), |v| v.to_string());
+            .map_or_else(|| "no production version".to_owned(), |version| version.to_string());
         let (tone, what) = match ringing {
             0 => (Tone::Good, "nothing rings".to_owned()),
             1 => (Tone::Warn, "1 alarm rings".to_owned()),
             n => (Tone::Warn, format!("{n} alarms ring")),
         };
-        page.toned(tone, format!("{}: {who}, {what}", self.report.line));
-        for alarm in &self.report.alarms {
+        page.toned(tone, format!("{}: {who}, {what}", line.line));
+        for alarm in &line.alarms {
             if alarm.rings {
                 page.field(alarm.name, page.paint(Tone::Warn, &alarm.text));
             } else if self.explain {

@@ -119,19 +119,6 @@ impl Predictions<Seen> {
         })
     }
 
-    /// Those that were decided after `seen`: the only way to predictions that count as out of sample.
-    pub fn after(&self, seen: SeenUntil) -> Predictions<Unseen> {
-        let first = self.decided_at_us.partition_point(|at_us| *at_us <= seen.micros());
-        Predictions {
-            n_classes: self.n_classes,
-            probabilities: self.probabilities[first * self.n_classes..].to_vec(),
-            truth: self.truth[first..].to_vec(),
-            decided_at_us: self.decided_at_us[first..].to_vec(),
-            series: self.series[first..].to_vec(),
-            state: PhantomData,
-        }
-    }
-
     /// Figures that say that the model may have seen some of the samples.
     pub fn figures_in_sample(&self) -> Option<Figures> {
         figures::figures(self, false)
@@ -170,6 +157,19 @@ impl Predictions<Unseen> {
 }
 
 impl<State> Predictions<State> {
+    /// Those that were decided after `seen`: the only way to predictions that count as out of sample.
+    pub fn after(&self, seen: SeenUntil) -> Predictions<Unseen> {
+        let first = self.decided_at_us.partition_point(|at_us| *at_us <= seen.micros());
+        Predictions {
+            n_classes: self.n_classes,
+            probabilities: self.probabilities[first * self.n_classes..].to_vec(),
+            truth: self.truth[first..].to_vec(),
+            decided_at_us: self.decided_at_us[first..].to_vec(),
+            series: self.series[first..].to_vec(),
+            state: PhantomData,
+        }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.truth.len()

@@ -366,7 +366,7 @@ fn a_second_stage_learns_from_outcomes_and_says_how_sure_the_first_is() {
 #[test]
 fn the_monitor_says_of_every_alarm_why_it_rings() {
     let none = Field::new();
-    let report = none.json_at(TRAINED, &["monitor"]);
+    let report = none.json_at(TRAINED, &["monitor"])["lines"][0].take();
     assert_eq!(report["version"], Value::Null);
     let field = Field::in_production();
     let rings = |report: &Value| -> Vec<String> {
@@ -374,15 +374,19 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
         let ringing = alarms.iter().filter(|alarm| alarm["rings"] == true);
         ringing.map(|alarm| alarm["name"].as_str().expect("a name").to_owned()).collect()
     };
+    let look = |at: &str, args: &[&str]| field.json_at(at, args)["lines"][0].take();
     let at = "2025-10-14T12:00:00Z";
-    let first = field.json_at(at, &["monitor"]);
+    let first = look(at, &["monitor"]);
     let names: Vec<&str> = first["alarms"]
         .as_array()
         .expect("alarms")
         .iter()
         .map(|a| a["name"].as_str().expect("a name"))
         .collect();
-    assert_eq!(names, ["overdue", "disk", "model-age", "collapse", "data", "accuracy", "drift"]);
+    assert_eq!(
+        names,
+        ["overdue", "disk", "model-age", "collapse", "production", "data", "accuracy", "drift"]
+    );
     // Nobody ran the nights.
     assert!(
         rings(&first).contains(&"overdue".to_owned())
@@ -409,13 +413,13 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
                     FROM trading_signals";
     field.sql(copies);
     field.sql(&copies.replace("10 days", "20 days"));
-    let second = field.json_at("2025-10-31T12:00:00Z", &["monitor", "--dry-run"]);
+    let second = look("2025-10-31T12:00:00Z", &["monitor", "--dry-run"]);
     assert!(
         rings(&second).contains(&"data".to_owned())
             && rings(&second).contains(&"model-age".to_owned()),
         "{second}"
     );
-    let third = field.json_at(at, &["monitor"]);
+    let third = look(at, &["monitor"]);
     let ringing = rings(&third);
     assert!(
         ringing.contains(&"collapse".to_owned()) && ringing.contains(&"drift".to_owned()),
@@ -435,6 +439,11 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
         field.count("alerts WHERE cause = 'monitor:collapse:fx-direction' AND resolved_at IS NULL"),
         0
     );
+    // A production that is broken is one more alarm, and the others are still asked.
+    field.home.write("models/fx-direction/v1.1/model.safetensors", "none");
+    let broken = look(at, &["monitor"]);
+    assert!(rings(&broken).contains(&"production".to_owned()), "{broken}");
+    assert!(rings(&broken).contains(&"overdue".to_owned()), "{broken}");
 }
 
 #[test]

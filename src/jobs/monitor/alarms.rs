@@ -1,0 +1,117 @@
+//! The questions that need no statistics: late jobs and candles, full disks, old models, answers that are all alike.
+
+use chrono::{DateTime, Utc};
+
+use super::{Alarm, scene::Scene};
+use crate::{
+    config::App,
+    db::Db,
+    jobs::{collect, doctor, overdue},
+    lineage::{LineName, Version},
+};
+
+/// Signals that a collapse is looked for in.
+const LAST_SIGNALS: i64 = 200;
+/// With fewer of them nothing is said of a collapse (FORMULAS 4.16).
+const MIN_SIGNALS: usize = 100;
+/// Above this share of one answer a model has collapsed.
+const COLLAPSED: f64 = 0.95;
+/// A model that was made longer ago is stale.
+const STALE_DAYS: i64 = 14;
+
+/// Whether a job should have run and did not.
+pub(super) fn overdue_jobs(app: &App, db: &mut Db, name: &LineName) -> anyhow::Result<Alarm> {
+    let overdue = overdue::of_line(db, name, app.as_of)?;
+    let texts: Vec<String> = overdue.iter().map(ToString::to_string).collect();
+    Ok(Alarm {
+        name: "overdue",
+        rings: !texts.is_empty(),
+        text: if texts.is_empty() { "no job is overdue".into() } else { texts.join("; ") },
+    })
+}
+
+/// Whether the next version may not fit.
+pub(super) fn disk(app: &App) -> anyhow::Result<Alarm> {
+    let models = app.models();
+    let (free, place) = doctor::free_space(&app.home, &models);
+    let free = free?;
+    Ok(Alarm {
+        name: "disk",
+        rings: free < doctor::FEW_FREE_BYTES,
+        text: format!("{} MiB are free in {}", free >> 20, place.display()),
+    })
+}
+
+/// Whether production is too old to be trusted.
+pub(super) fn model_age(app: &App, made_at: DateTime<Utc>) -> Alarm {
+    let days = (app.as_of - made_at).num_minutes() as f64 / (24.0 * 60.0);
+    Alarm {
+        name: "model-age",
+        rings: days > STALE_DAYS as f64,
+        text: format!("production was made {days:.1} days ago, of {STALE_DAYS} allowed"),
+    }
+}
+
+/// Whether production answers the same to everything.
+pub(super) fn collapse(
+    db: &mut Db,
+    name: &LineName,
+    version: Version,
+    as_of: DateTime<Utc>,
+) -> anyhow::Result<Alarm> {
+    let counts = db.answers_by_signal(name, version, as_of, LAST_SIGNALS)?;
+    let n: i64 = counts.iter().map(|(_, n)| n).sum();
+    let most = counts.iter().max_by_key(|(_, n)| *n);
+    let enough = usize::try_from(n).is_ok_and(|n| n >= MIN_SIGNALS);
+    let share = most.map_or(0.0, |(_, most)| *most as f64 / n.max(1) as f64);
+    Ok(Alarm {
+        name: "collapse",
+        rings: enough && share > COLLAPSED,
+        text: match most {
+            Some((signal, _)) if enough => format!(
+                "{:.1} % of the last {n} answers are {signal}; above {:.0} % a model says nothing",
+                share * 100.0,
+                COLLAPSED * 100.0
+            ),
+            _ => format!("{n} answers of {version}, where {MIN_SIGNALS} are needed to tell"),
+        },
+    })
+}
+
+/// Whether candles are late or odd.
+pub(super) fn data(scene: &Scene, as_of: DateTime<Utc>) -> Alarm {
+    let bad: Vec<String> = scene
+        .material
+        .candles
+        .iter()
+        .filter_map(|candles| {
+            let (verdict, reason) = collect::verdict(candles, as_of);
+            let series = format!("{} {}", candles.pair(), candles.timeframe());
+            (verdict != "fresh")
+                .then(|| format!("{series}: {verdict}, {}", reason.unwrap_or_default()))
+        })
+        .collect();
+    Alarm {
+        name: "data",
+        rings: !bad.is_empty(),
+        text: if bad.is_empty() {
+            format!("all {} series are fresh", scene.material.candles.len())
+        } else {
+            bad.join("; ")
+        },
+    }
+}
+
+/// Whether the version that should answer cannot be loaded.
+pub(super) fn production(version: Version, loads: &Result<(), String>) -> Alarm {
+    Alarm {
+        name: "production",
+        rings: loads.is_err(),
+        text: match loads {
+            Ok(()) => format!("{version} is whole and loads"),
+            Err(why) => format!(
+                "{version} cannot be loaded: {why}; the version before it answers; `aifx models verify` says more"
+            ),
+        },
+    }
+}

@@ -1,0 +1,82 @@
+//! What the monitor looks at of a line: production, what it learned from, the candles and samples since, and what it answered.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::DAYS;
+use crate::{
+    artifact::{self, Metadata},
+    config::{App, LineConfig},
+    db::{Db, model_versions::VersionRow},
+    fault::Fault,
+    jobs::{
+        material::{self, Material, PastSignals},
+        replay::{Answers, Cast},
+    },
+    lineage::{LineName, Version},
+};
+
+/// A line whose production can answer.
+pub(super) struct Scene {
+    /// The row of the version that answers.
+    pub(super) production: VersionRow,
+    /// First and last instant of what it learned from.
+    pub(super) learned: (DateTime<Utc>, DateTime<Utc>),
+    /// Candles with their features.
+    pub(super) material: Material,
+    /// What it answered in the last [`DAYS`] days to samples that are settled and that it has not seen.
+    pub(super) answers: Answers,
+}
+
+impl Scene {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// 4 data, 5 database, 7 when the version cannot be loaded.
+    pub(super) fn gather(
+        app: &App,
+        db: &mut Db,
+        (name, line): (&LineName, &LineConfig),
+        cast: &mut Cast,
+        production: VersionRow,
+    ) -> anyhow::Result<Scene> {
+        let version = production.version;
+        let learned = learned_range(cast, version)?;
+        let month = app.as_of - TimeDelta::days(DAYS);
+        let from = learned.0.min(month);
+        let set = material::feature_set(line)?;
+        let candles = material::candles(app, db, line, set, from)?;
+        let past = PastSignals::gather(app, db, line, from)?;
+        cast.recall(app, db, (name, line), month)?;
+        let material = Material::of(candles, &past, set, line);
+        let samples = material.samples(line)?;
+        let first =
+            samples.partition_point(|sample| sample.decided_at_us <= month.timestamp_micros());
+        let answers = cast
+            .unseen(version, &material, &samples[first..], line.label.n_classes())
+            .map_err(Fault::integrity)?;
+        Ok(Scene { production, learned, material, answers })
+    }
+}
+
+/// What the training that a version goes back to learned from.
+fn learned_range(
+    cast: &mut Cast,
+    version: Version,
+) -> anyhow::Result<(DateTime<Utc>, DateTime<Utc>)> {
+    let actor = cast.actor(version).map_err(Fault::integrity)?;
+    let metadata: Metadata = serde_json::from_slice(actor.files.require(artifact::METADATA)?)
+        .map_err(|error| Fault::integrity(format!("metadata.json: {error}")))?;
+    let mut data = metadata.rest.get("data").cloned().unwrap_or_default();
+    // A fine-tune keeps what its parent learned from.
+    while let Some(parent) = data.get("parent").filter(|parent| parent.is_object()).cloned() {
+        data = parent;
+    }
+    let at = |key: &str| -> anyhow::Result<DateTime<Utc>> {
+        let text = data.get(key).and_then(Value::as_str).unwrap_or_default();
+        text.parse().map_err(|_| {
+            Fault::integrity(format!("metadata.json of {version} does not say data.{key}")).into()
+        })
+    };
+    Ok((at("from")?, at("until")?))
+}
