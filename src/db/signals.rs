@@ -154,7 +154,7 @@ pub struct TradedSignal {
     pub has_fill: bool,
 }
 
-/// What the settled signals of a version were worth, for each version that one of the signals `$1` is of. Holds are no trades.
+/// What the settled signals of versions were worth: lines `$1` (empty: none), versions `$2`. Holds are no trades.
 const LIVE_SCORES: &str = "
     UPDATE model_versions v SET production_metrics = s.scores
       FROM (SELECT line, model_version,
@@ -172,7 +172,7 @@ const LIVE_SCORES: &str = "
               FROM trading_signals
              WHERE NOT shadow AND outcome IS NOT NULL AND abstained IS NULL
                AND (coalesce(line, ''), model_version) IN
-                   (SELECT DISTINCT coalesce(line, ''), model_version FROM trading_signals WHERE id::text = ANY($1))
+                   (SELECT * FROM unnest($1::text[], $2::text[]))
              GROUP BY line, model_version) s
      WHERE v.line = s.line AND v.version = s.model_version";
 
@@ -530,16 +530,25 @@ impl Db {
         // A hundred thousand at once sort on disk otherwise, and are planned for longer than they take.
         tx.batch_execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'").failed(doing)?;
         events::take_turn(&mut tx).failed(doing)?;
-        // The events are made where the rows are: taking a hundred thousand of them here and back costs as much again.
-        let row = tx
+        // A table that was there before may have any key; compared as what it is, its index finds the rows.
+        let key: String = tx
             .query_one(
-                "WITH closed AS (
+                "SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+                  WHERE attrelid = 'trading_signals'::regclass AND attname = 'id'",
+                &[],
+            )
+            .failed(doing)?
+            .get(0);
+        // The events are made where the rows are: taking a hundred thousand of them here and back costs as much again.
+        let closed = tx
+            .query(
+                &format!("WITH closed AS (
                     UPDATE trading_signals s
                        SET outcome = c.outcome, exit_reason = c.reason, closed_at = c.at, exit_price = c.price,
                            pnl = c.pnl, pnl_percent = c.percent, pnl_net = c.net, settled_as_of = $1, settled_by = c.by
                       FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::float8[], $7::float8[],
                            $8::float8[], $9::float8[], $10::text[]) AS c(id, outcome, reason, at, price, pnl, percent, net, by)
-                     WHERE s.id::text = c.id
+                     WHERE s.id = c.id::{key}
                        AND (s.outcome IS NULL OR ($12 AND s.settled_by IS DISTINCT FROM 'fill'))
                      RETURNING s.id::text AS id, s.shadow, s.line, s.model_version, s.pair, s.timeframe, s.signal, s.candle_timestamp, s.outcome,
                                s.exit_reason, c.net),
@@ -550,7 +559,7 @@ impl Db {
                                'timeframe', timeframe, 'signal', signal, 'candle', candle_timestamp,
                                'outcome', outcome, 'reason', exit_reason, 'pnl_net', net), $1
                       FROM closed WHERE NOT shadow)
-                 SELECT count(*) FROM closed",
+                 SELECT coalesce(line, ''), model_version, count(*) FROM closed GROUP BY 1, 2"),
                 &[
                     &as_of,
                     &ids,
@@ -567,8 +576,11 @@ impl Db {
                 ],
             )
             .failed(doing)?;
-        tx.execute(LIVE_SCORES, &[&ids]).failed("cannot update the live scores")?;
+        let lines: Vec<String> = closed.iter().map(|row| row.get(0)).collect();
+        let versions: Vec<Option<String>> = closed.iter().map(|row| row.get(1)).collect();
+        tx.execute(LIVE_SCORES, &[&lines, &versions]).failed("cannot update the live scores")?;
         tx.commit().failed(doing)?;
-        Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+        let n: i64 = closed.iter().map(|row| row.get::<_, i64>(2)).sum();
+        Ok(usize::try_from(n).unwrap_or_default())
     }
 }
