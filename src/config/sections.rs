@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Choice, Shape};
 use crate::{
     db::market_data::OnBadCandle,
-    gate::GateConfig,
+    gate::{GateConfig, ProbationConfig},
     labels::LabelRule,
     lineage::LineName,
     market::{Pair, Timeframe},
@@ -110,6 +110,8 @@ pub struct LineConfig {
     pub costs: Costs,
     /// What a version must show before it is promoted.
     pub gate: GateConfig,
+    /// How long a promoted version is held against what it replaced.
+    pub probation: ProbationConfig,
     /// How the monthly ranking weighs what trades were worth.
     pub ranking: RankingConfig,
     /// How answers become signals.
@@ -132,6 +134,7 @@ impl Default for LineConfig {
             daily: Daily::default(),
             costs: Costs::default(),
             gate: GateConfig::default(),
+            probation: ProbationConfig::default(),
             ranking: RankingConfig::default(),
             signals: SignalConfig::default(),
         }
@@ -348,6 +351,8 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
     let gate = line.gate.problems().into_iter();
     list.extend(gate.map(|(key, why)| (vec!["gate", key], why)));
+    let probation = line.probation.problems().into_iter();
+    list.extend(probation.map(|(key, why)| (vec!["probation", key], why)));
     let ranking = line.ranking.problems().into_iter();
     list.extend(ranking.map(|(key, why)| (vec!["ranking", key], why)));
     let signals = line.signals.problems().into_iter();

@@ -11,6 +11,7 @@
 mod config;
 mod day_test;
 pub mod honesty;
+mod probation;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::{
 
 pub use config::{GateConfig, Preset};
 pub use day_test::{DayTest, Found, days_needed, lond, power};
+pub use probation::{Probation, ProbationConfig};
 pub use rules::judge;
 pub use verdict::{Bound, Outcome, Rule, Unit, Verdict};
 

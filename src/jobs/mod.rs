@@ -26,6 +26,7 @@ pub mod monthly;
 pub mod outcomes;
 pub mod overdue;
 pub mod predict;
+pub mod probation;
 pub mod promote;
 pub mod prune;
 mod replay;

@@ -16,7 +16,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use self::scene::Scene;
-use super::{alerts, loading, replay::Cast};
+use super::{
+    alerts, loading,
+    probation::{self, Watched},
+    replay::Cast,
+};
 use crate::{
     config::{App, LineConfig},
     db::{Db, monitoring_runs::MonitorRow},
@@ -61,12 +65,15 @@ pub struct LineWatch {
     pub results: Vec<Results>,
     /// The last window of features against the reference.
     pub drift: Option<Drift>,
+    /// Promotions that may yet be taken back.
+    pub probation: Vec<Watched>,
 }
 
 /// A question, its answer, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
-    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `data`, `accuracy`, `drift`.
+    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `data`, `accuracy`, `drift`,
+    /// `probation`.
     pub name: &'static str,
     /// Whether somebody should look.
     pub rings: bool,
@@ -91,8 +98,9 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<MonitorReport> {
         as_of: app.as_of,
     };
     for line in lines {
-        let seen = look(app, &mut db, line)?;
+        let mut seen = look(app, &mut db, line)?;
         if !request.dry_run {
+            take_back(app, line, &mut seen);
             report.notes.extend(commit(app, &mut db, &seen)?);
         }
         report.lines.push(seen);
@@ -112,6 +120,7 @@ fn look(
         alarms: vec![alarms::overdue_jobs(app, db, name)?, alarms::disk(app)?],
         results: Vec::new(),
         drift: None,
+        probation: Vec::new(),
     };
     let mut cast = Cast::gather(app, db, name)?;
     let Some(production) = cast.production().cloned() else { return Ok(seen) };
@@ -131,7 +140,25 @@ fn look(
     seen.alarms.push(results::accuracy(&seen.results, &scene.production.metrics));
     seen.drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(seen.drift.as_ref()));
+    seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
+    seen.alarms.push(alarms::probation(line, &seen.probation));
     Ok(seen)
+}
+
+/// Goes back to what a promotion replaced that turned out to be worse. What goes wrong with that stands in the alarm, and the
+/// next run tries again.
+fn take_back(app: &App, (name, line): (&LineName, &LineConfig), seen: &mut LineWatch) {
+    let Some(worse) = seen.probation.iter().find(|watched| watched.is_worse()) else { return };
+    if !line.probation.rollback {
+        return;
+    }
+    let ended = match probation::take_back(app, name, worse) {
+        Ok(()) => format!("{} answers again and {} is barred", worse.replaced, worse.version),
+        Err(error) => format!("going back to {} failed: {error:#}", worse.replaced),
+    };
+    if let Some(alarm) = seen.alarms.iter_mut().find(|alarm| alarm.name == alarms::PROBATION) {
+        alarm.text = format!("{}; {ended}", alarm.text);
+    }
 }
 
 /// Raises and closes alerts, and puts the run on the record. Returns what did not arrive.

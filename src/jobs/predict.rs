@@ -188,8 +188,14 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         db.set_second_stage(name, version, of, second)?;
     }
     report.seconds.write = writing.elapsed().as_secs_f64();
-    // Production has answered and is on record: what becomes of its shadows changes nothing of that.
-    for version in cast.shadows(line.signals.shadows) {
+    // Production has answered and is on record: what becomes of its shadows changes nothing of that. What it has replaced
+    // answers beside it for as long as it is on probation.
+    let replaced =
+        cast.trials(app.as_of, line.probation.days).into_iter().map(|trial| trial.replaced);
+    let mut shadows = cast.shadows(line.signals.shadows);
+    shadows.extend(replaced.filter(|replaced| *replaced != version));
+    shadows.dedup();
+    for version in shadows {
         match shadow(app, &mut db, (name, line), &mut cast, version, &waiting, &mut computed) {
             Ok(n_new) => report.shadows.push(Shadow { version, n_new }),
             Err(error) if fault::is_database(&error) => return Err(error),

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::probation;
 use crate::{
     artifact::{LineDir, VersionFiles},
     db::{
@@ -78,7 +79,7 @@ pub fn plan(
     let started = Instant::now();
     let mut db = connect()?;
     let (row, from) = find(&mut db, request)?;
-    check_gate(request, &row, from)?;
+    check_gate(&mut db, request, &row, from)?;
     let dir = LineDir::open(request.models, request.line)?.ok_or_else(|| {
         let path = request.models.join(request.line.as_str());
         Fault::integrity(format!("{} is missing", path.display()))
@@ -102,17 +103,18 @@ pub fn run(
     let mut db = connect()?;
     // A typing error is told before waiting for anybody.
     let (row, from) = find(&mut db, request)?;
-    check_gate(request, &row, from)?;
+    check_gate(&mut db, request, &row, from)?;
     let locked = LockedLine::lock(request.models, request.line, request.wait, "promote")?;
     let healed = locked.recover(&mut db)?.healed;
     let (row, from) = find(&mut db, request)?;
-    check_gate(request, &row, from)?;
+    check_gate(&mut db, request, &row, from)?;
     let moved = move_to(&locked, request, Action::Promote, &row, from, db, connect, probe)?;
     Ok(promotion(request, from, started, moved, healed))
 }
 
-/// Refuses what the gate refused, unless it is forced with a reason.
+/// Refuses what the gate refused and what probation took back, unless it is forced with a reason.
 fn check_gate(
+    db: &mut Db,
     request: &Request<'_>,
     row: &VersionRow,
     from: Option<Version>,
@@ -125,6 +127,17 @@ fn check_gate(
             Some(_) => Ok(()),
             None => Err(Fault::usage("--force goes against the gate and wants a --reason").into()),
         };
+    }
+    if let Some(step) = probation::barred(&db.moves(request.line, i64::MAX)?, request.version) {
+        let why = format!(
+            "{} {} is barred: it was taken back on {}, {}",
+            row.line,
+            row.version,
+            step.as_of.format("%F %H:%M UTC"),
+            step.reason.as_deref().unwrap_or("for no recorded reason")
+        );
+        let hint = "train another one; --force --reason TEXT goes against it, on the record";
+        return Err(Fault::new(Exit::Refused, why).hint(hint).into());
     }
     let verdict: Option<Verdict> =
         row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok());

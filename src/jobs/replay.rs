@@ -14,7 +14,11 @@ use crate::{
     artifact::{LineDir, VersionFiles},
     config::{App, LineConfig},
     dataset::{Sample, Windows},
-    db::{Db, model_versions::VersionRow, promotions::MoveRow},
+    db::{
+        Db,
+        model_versions::VersionRow,
+        promotions::{Action, MoveRow},
+    },
     evaluate::{Predictions, Unseen},
     fault::Fault,
     features::Features,
@@ -44,6 +48,17 @@ pub(crate) struct Answers {
     pub(crate) predictions: Predictions<Unseen>,
     /// How many of them were given when the candle closed; the rest are replayed.
     pub(crate) n_stored: usize,
+}
+
+/// A promotion that may yet be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trial {
+    /// What it made production.
+    pub(crate) promoted: Version,
+    /// What that replaced.
+    pub(crate) replaced: Version,
+    /// When.
+    pub(crate) since: DateTime<Utc>,
 }
 
 /// A version that can answer.
@@ -182,6 +197,12 @@ impl Cast {
         self.moves.iter().rev().find(|step| step.as_of <= at).map(|step| step.to)
     }
 
+    /// The promotions of the last `days` that are watched: the last one, and the last of a version that was trained from
+    /// scratch, since what was fine-tuned from it inherits its faults. None after a rollback.
+    pub(crate) fn trials(&self, as_of: DateTime<Utc>, days: u32) -> Vec<Trial> {
+        trials(&self.moves, as_of, days)
+    }
+
     /// What a version replaced when it last became production.
     pub(crate) fn replaced_by(&self, version: Version) -> Option<Version> {
         self.moves.iter().rev().find(|step| step.to == version).and_then(|step| step.from)
@@ -272,6 +293,23 @@ impl Actor {
         let answers = self.answers(material, samples, n_classes)?;
         Ok(predictions(samples, answers, n_classes)?.after(self.seen_until))
     }
+}
+
+fn trials(moves: &[MoveRow], as_of: DateTime<Utc>, days: u32) -> Vec<Trial> {
+    let since = as_of - TimeDelta::days(days.into());
+    let standing: Vec<Trial> = moves
+        .iter()
+        .rev()
+        .take_while(|step| step.action == Action::Promote.name() && step.as_of > since)
+        .filter_map(|step| {
+            let replaced = step.from.filter(|from| *from != step.to)?;
+            Some(Trial { promoted: step.to, replaced, since: step.as_of })
+        })
+        .collect();
+    let scratch = standing.iter().find(|trial| trial.promoted.daily().is_none());
+    let mut watched: Vec<Trial> = standing.first().into_iter().chain(scratch).copied().collect();
+    watched.dedup();
+    watched
 }
 
 /// Probabilities in the order of `classes`; nothing where a class is missing or the numbers are none.

@@ -188,6 +188,10 @@ fn values_are_those_of_scipy_statsmodels_and_arch() {
         let count = |i: usize| a[i] as u64;
         let moving = || moving_sum(&values(), a[2] as usize);
         let value = match name.as_str() {
+            "mixture_t_p" => {
+                let shifted: Vec<f64> = values().into_iter().map(|value| value + a[2]).collect();
+                mixture_t_p(&shifted).unwrap()
+            }
             "normal_cdf" => normal_cdf(a[0]),
             "normal_quantile" => normal_quantile(a[0]),
             "quartile" => quartiles(&mut values()).unwrap()[a[2] as usize],

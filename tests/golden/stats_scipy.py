@@ -12,7 +12,7 @@ import pathlib
 
 import numpy as np
 from arch.bootstrap import optimal_block_length
-from scipy import stats
+from scipy import integrate, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportions_ztest
 
@@ -80,6 +80,19 @@ def rows():
         yield "skewness", (seed, n, overlap), stats.skew(values)
         yield "kurtosis", (seed, n, overlap), stats.kurtosis(values, fisher=False)
         yield "lo_eta", (seed, n, overlap, 252, 5), lo_eta(values, 252, 5)
+    for seed, n, shift in ((41, 5, 0.0), (42, 7, 0.3), (43, 12, -0.2), (44, 25, 0.1), (45, 40, 0.4)):
+        yield "mixture_t_p", (seed, n, shift), mixture_t_p(generated(seed, n) + shift)
+
+
+def mixture_t_p(values, phi=4.0):
+    """By integration: the mean in standard deviations is normal with variance 1/phi, the standard deviation dσ/σ."""
+
+    def given(delta):
+        at = lambda sigma: np.exp(stats.norm.logpdf(values, delta * sigma, sigma).sum()) / sigma
+        return integrate.quad(at, 1e-3, 20, limit=500, epsabs=0, epsrel=1e-11)[0]
+
+    mixed = integrate.quad(lambda d: given(d) * stats.norm.pdf(d, 0, phi**-0.5), -6, 6, limit=500, epsabs=0, epsrel=1e-10)[0]
+    return min(given(0.0) / mixed, 1.0)
 
 
 if __name__ == "__main__":

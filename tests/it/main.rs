@@ -17,3 +17,4 @@ mod nights;
 mod registry;
 mod spine;
 mod support;
+mod watch;

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Alarm, scene::Scene};
 use crate::{
-    config::App,
+    config::{App, LineConfig},
     db::Db,
-    jobs::{collect, doctor, overdue},
+    jobs::{collect, doctor, overdue, probation::Watched},
     lineage::{LineName, Version},
 };
 
@@ -16,6 +16,8 @@ const LAST_SIGNALS: i64 = 200;
 const MIN_SIGNALS: usize = 100;
 /// Above this share of one answer a model has collapsed.
 const COLLAPSED: f64 = 0.95;
+/// The alarm of a promotion that was a mistake.
+pub(super) const PROBATION: &str = "probation";
 /// A model that was made longer ago is stale.
 const STALE_DAYS: i64 = 14;
 
@@ -112,6 +114,26 @@ pub(super) fn production(version: Version, loads: &Result<(), String>) -> Alarm 
             Err(why) => format!(
                 "{version} cannot be loaded: {why}; the version before it answers; `aifx models verify` says more"
             ),
+        },
+    }
+}
+
+/// Whether what was promoted is worse than what it replaced.
+pub(super) fn probation(line: &LineConfig, watched: &[Watched]) -> Alarm {
+    let worse = watched.iter().find(|one| one.is_worse());
+    let days = line.probation.days;
+    Alarm {
+        name: PROBATION,
+        rings: worse.is_some(),
+        text: match (worse, watched) {
+            (Some(worse), _) => worse.to_string(),
+            (None, []) => {
+                format!("nothing was promoted in the last {days} days that could be taken back")
+            }
+            (None, watched) => {
+                let texts: Vec<String> = watched.iter().map(ToString::to_string).collect();
+                texts.join("; ")
+            }
         },
     }
 }

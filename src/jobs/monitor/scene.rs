@@ -7,6 +7,7 @@ use super::DAYS;
 use crate::{
     artifact::{self, Metadata},
     config::{App, LineConfig},
+    dataset::Sample,
     db::{Db, model_versions::VersionRow},
     fault::Fault,
     jobs::{
@@ -24,6 +25,8 @@ pub(super) struct Scene {
     pub(super) learned: (DateTime<Utc>, DateTime<Utc>),
     /// Candles with their features.
     pub(super) material: Material,
+    /// The settled samples among them, in order of decision.
+    pub(super) samples: Vec<Sample>,
     /// What it answered in the last [`DAYS`] days to samples that are settled and that it has not seen.
     pub(super) answers: Answers,
 }
@@ -43,11 +46,13 @@ impl Scene {
         let version = production.version;
         let learned = learned_range(cast, version)?;
         let month = app.as_of - TimeDelta::days(DAYS);
-        let from = learned.0.min(month);
+        let trials = cast.trials(app.as_of, line.probation.days).into_iter();
+        let watched = trials.map(|trial| trial.since).min().unwrap_or(month).min(month);
+        let from = learned.0.min(watched);
         let set = material::feature_set(line)?;
         let candles = material::candles(app, db, line, set, from)?;
         let past = PastSignals::gather(app, db, line, from)?;
-        cast.recall(app, db, (name, line), month)?;
+        cast.recall(app, db, (name, line), watched)?;
         let material = Material::of(candles, &past, set, line);
         let samples = material.samples(line)?;
         let first =
@@ -55,7 +60,7 @@ impl Scene {
         let answers = cast
             .unseen(version, &material, &samples[first..], line.label.n_classes())
             .map_err(Fault::integrity)?;
-        Ok(Scene { production, learned, material, answers })
+        Ok(Scene { production, learned, material, samples, answers })
     }
 }
 

@@ -52,6 +52,12 @@ impl Home {
     /// Writes a file of the home.
     #[allow(clippy::disallowed_methods, reason = "tests make the files that they read")]
     pub(crate) fn write(&self, name: &str, content: &str) {
+        self.write_bytes(name, content.as_bytes());
+    }
+
+    /// The same for what is no text.
+    #[allow(clippy::disallowed_methods, reason = "a test breaks what only artifact writes")]
+    pub(crate) fn write_bytes(&self, name: &str, content: &[u8]) {
         std::fs::write(self.path().join(name), content).expect("written");
     }
 
