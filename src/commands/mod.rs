@@ -250,6 +250,7 @@ impl Command {
                 | Command::Predict(_)
                 | Command::Outcomes(_)
                 | Command::Label(_)
+                | Command::Monitor(_)
         )
     }
 

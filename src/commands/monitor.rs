@@ -1,6 +1,6 @@
 //! `aifx monitor`: whether somebody should look at a line.
 
-use super::Setup;
+use super::{Setup, watch::TerminalWatch};
 use crate::{
     fault::Exit,
     jobs::monitor::{self, LineWatch, MonitorReport, Request},
@@ -12,7 +12,9 @@ use crate::{
 ///
 /// Accuracy against that of its test days, features against what it learned from (judged by windows of the reference itself),
 /// answers that are all alike, a model, data or jobs that are late, disk space. An alert is sent once for each cause and hour,
-/// and once more when it is over.
+/// and once more when it is over. A job that was missed is caught up, a model that has gone stale is trained anew, at most once
+/// in triggers.cooldown_hours (triggers.action: ask only says so); a version that turned out to be worse than what it replaced
+/// goes back by itself (probation).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx monitor --explain --dry-run")]
 pub struct MonitorArgs {
@@ -65,12 +67,24 @@ impl Shown<'_> {
                 page.field(alarm.name, &alarm.text);
             }
         }
+        for trigger in &line.triggers {
+            let ended = match (&trigger.ended, &trigger.held) {
+                (Some(ended), _) => ended.clone(),
+                (None, Some(held)) => format!("wanted, not started: {held}"),
+                (None, None) => "would start".to_owned(),
+            };
+            page.field(trigger.job, format!("{ended}, for {}", trigger.reason));
+        }
     }
 }
 
 pub(super) fn run(args: &MonitorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
-    let report = monitor::run(&app, &Request { line: args.line.clone(), dry_run: args.dry_run })?;
+    let request = Request { line: args.line.clone(), dry_run: args.dry_run };
+    let report = {
+        let mut watch = TerminalWatch::start(ui);
+        monitor::run(&app, &request, &mut watch)?
+    };
     for note in &report.notes {
         ui.warn(note);
     }

@@ -36,6 +36,9 @@ pub struct TrainDailyArgs {
     /// Where to compute: auto, cpu, cuda:N
     #[arg(long, default_value = "auto")]
     device: String,
+    /// Why, for the training log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Wait this long for another run on the line
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -119,6 +122,7 @@ pub(super) fn run(args: &TrainDailyArgs, setup: Setup<'_>, ui: &mut Ui) -> anyho
         rehearse_days: args.rehearse_days,
         seed: args.seed,
         device: args.device.clone(),
+        reason: args.reason.clone(),
         wait: Duration::from_secs(args.wait),
         dry_run: args.dry_run,
         no_promote: args.no_promote,

@@ -39,6 +39,9 @@ pub struct TrainWeeklyArgs {
     /// Where to compute: auto, cpu, cuda:N
     #[arg(long, default_value = "auto")]
     device: String,
+    /// Why, for the training log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Wait this long for another run on the line
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -199,10 +202,12 @@ pub(super) fn run(args: &TrainWeeklyArgs, setup: Setup<'_>, ui: &mut Ui) -> anyh
         epochs: args.epochs,
         seed: args.seed,
         device: args.device.clone(),
+        reason: args.reason.clone(),
         wait: Duration::from_secs(args.wait),
         dry_run: args.dry_run,
         as_of_given: setup.globals.as_of.is_some(),
         shuffle_labels: args.shuffle_labels,
+        triggered: false,
         no_promote: args.no_promote,
     };
     let report = {

@@ -28,7 +28,7 @@ use self::{
 };
 pub use self::{
     environment::{Environment, VariableFrom},
-    sections::{Config, Daily, Database, LineConfig, Weekly},
+    sections::{Config, Daily, Database, LineConfig, TriggerAction, Triggers, Weekly},
 };
 use crate::{fault::Fault, lineage::LineName, notify::Budget};
 

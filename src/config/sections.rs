@@ -112,6 +112,8 @@ pub struct LineConfig {
     pub gate: GateConfig,
     /// How long a promoted version is held against what it replaced.
     pub probation: ProbationConfig,
+    /// When the monitor has models trained.
+    pub triggers: Triggers,
     /// How the monthly ranking weighs what trades were worth.
     pub ranking: RankingConfig,
     /// How answers become signals.
@@ -135,6 +137,7 @@ impl Default for LineConfig {
             costs: Costs::default(),
             gate: GateConfig::default(),
             probation: ProbationConfig::default(),
+            triggers: Triggers::default(),
             ranking: RankingConfig::default(),
             signals: SignalConfig::default(),
         }
@@ -208,6 +211,54 @@ impl Default for Daily {
             min_samples: 100,
             rehearse_days: 14,
             feedback_weight: 1.0,
+        }
+    }
+}
+
+/// What the monitor does when a model should be trained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TriggerAction {
+    /// Starts the job.
+    #[default]
+    Run,
+    /// Raises an alert that asks for it.
+    Ask,
+}
+
+/// When the monitor has models trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Triggers {
+    /// Whether it starts the job or asks for it.
+    pub action: TriggerAction,
+    /// A job that has run within so many hours is not started again.
+    pub cooldown_hours: u32,
+    /// Labelled samples since the last training; 0: never for that.
+    pub new_samples: u32,
+    /// A fall of the accuracy, as a share, that is more than chance; 0: never for that.
+    pub accuracy_drop: f64,
+    /// Age of production, days; 0: never for that.
+    pub max_age_days: f64,
+    /// When the features have left what was learned from.
+    pub drift: bool,
+    /// When production answers the same to everything.
+    pub collapse: bool,
+    /// When a job of the schedule was missed.
+    pub missed: bool,
+}
+
+impl Default for Triggers {
+    fn default() -> Self {
+        Triggers {
+            action: TriggerAction::Run,
+            cooldown_hours: 24,
+            new_samples: 500,
+            accuracy_drop: 0.05,
+            max_age_days: 14.0,
+            drift: true,
+            collapse: true,
+            missed: true,
         }
     }
 }
@@ -353,6 +404,11 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     list.extend(gate.map(|(key, why)| (vec!["gate", key], why)));
     let probation = line.probation.problems().into_iter();
     list.extend(probation.map(|(key, why)| (vec!["probation", key], why)));
+    let triggers = &line.triggers;
+    let hours = f64::from(triggers.cooldown_hours);
+    within(&mut list, &["triggers", "cooldown_hours"], hours, 1.0, 24.0 * 365.0);
+    within(&mut list, &["triggers", "accuracy_drop"], triggers.accuracy_drop, 0.0, 1.0);
+    within(&mut list, &["triggers", "max_age_days"], triggers.max_age_days, 0.0, 3650.0);
     let ranking = line.ranking.problems().into_iter();
     list.extend(ranking.map(|(key, why)| (vec!["ranking", key], why)));
     let signals = line.signals.problems().into_iter();

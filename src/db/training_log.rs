@@ -265,6 +265,17 @@ pub(in crate::db) fn set_figures(
     Ok(())
 }
 
+/// When a job last ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobTimes {
+    /// Its name in the training log, such as `daily`.
+    pub job: String,
+    /// The instant that its last run took for now, however that ended.
+    pub began: DateTime<Utc>,
+    /// That of the last run that completed.
+    pub completed: Option<DateTime<Utc>>,
+}
+
 /// When the jobs of a line last ended well.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastDone {
@@ -293,6 +304,28 @@ impl Db {
         let firsts = rows.iter().filter_map(|row| row.get::<_, Option<DateTime<Utc>>>(1));
         let done = |row: &Row| Some((row.get(0), row.get::<_, Option<DateTime<Utc>>>(2)?));
         Ok(LastDone { first: firsts.min(), by_job: rows.iter().filter_map(done).collect() })
+    }
+
+    /// When each job of a line last began and last completed, up to `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn job_times(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<JobTimes>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT job, max(as_of), max(as_of) FILTER (WHERE status = 'completed')
+                 FROM model_training_log WHERE line = $1 AND as_of <= $2 AND job IS NOT NULL GROUP BY job",
+                &[&line.as_str(), &as_of],
+            )
+            .failed("cannot read when the jobs last ran")?;
+        let last =
+            |row: &Row| JobTimes { job: row.get(0), began: row.get(1), completed: row.get(2) };
+        Ok(rows.iter().map(last).collect())
     }
 
     /// The next fencing number: larger than every one before.
@@ -363,7 +396,7 @@ impl Db {
         let mut tx = self.client.transaction().failed(doing)?;
         let ended = tx
             .query_opt(
-                "UPDATE model_training_log SET status = $2, reason = coalesce($3, reason), error = $4,
+                "UPDATE model_training_log SET status = $2, reason = nullif(concat_ws('; ', reason, $3), ''), error = $4,
                      finished_at = clock_timestamp()
                  WHERE run_id = $1 AND status = 'running' RETURNING line, job, as_of",
                 &[&run_id, &status.name(), &reason, &error],

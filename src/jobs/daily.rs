@@ -66,6 +66,8 @@ pub struct Request {
     pub seed: Option<u64>,
     /// `auto`, `cpu`, `cuda:N`.
     pub device: String,
+    /// Why it is asked for, for the record.
+    pub reason: Option<String>,
     /// How long to wait for another run.
     pub wait: Duration,
     /// Say what would be done, and do not.
@@ -195,6 +197,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         period,
         training_type: TrainingType::Incremental,
         hyperparameters: &hyperparameters,
+        reason: request.reason.as_deref(),
         wait: request.wait,
     };
     if request.dry_run {

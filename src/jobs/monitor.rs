@@ -8,22 +8,24 @@ mod alarms;
 mod drift;
 mod results;
 mod scene;
+mod triggers;
 
 pub use drift::Drift;
 pub use results::Results;
+pub use triggers::Trigger;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use self::scene::Scene;
 use super::{
-    alerts, loading,
+    Watch, alerts, loading, overdue,
     probation::{self, Watched},
     replay::Cast,
 };
 use crate::{
     config::{App, LineConfig},
-    db::{Db, monitoring_runs::MonitorRow},
+    db::{Db, monitoring_runs::MonitorRow, training_log::JobTimes},
     lineage::{LineName, Version},
 };
 
@@ -67,13 +69,15 @@ pub struct LineWatch {
     pub drift: Option<Drift>,
     /// Promotions that may yet be taken back.
     pub probation: Vec<Watched>,
+    /// Jobs that are wanted, and what became of them.
+    pub triggers: Vec<Trigger>,
 }
 
 /// A question, its answer, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
     /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `data`, `accuracy`, `drift`,
-    /// `probation`.
+    /// `probation`, `training`.
     pub name: &'static str,
     /// Whether somebody should look.
     pub rings: bool,
@@ -85,7 +89,7 @@ pub struct Alarm {
 ///
 /// # Errors
 /// 3 configuration, 4 data, 5 database. A production version that cannot be loaded is an alarm.
-pub fn run(app: &App, request: &Request) -> anyhow::Result<MonitorReport> {
+pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Result<MonitorReport> {
     let lines = match &request.line {
         Some(_) => vec![app.line(request.line.as_ref())?],
         None => app.config.lines.iter().collect(),
@@ -100,8 +104,13 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<MonitorReport> {
     for line in lines {
         let mut seen = look(app, &mut db, line)?;
         if !request.dry_run {
-            take_back(app, line, &mut seen);
+            let is_moved = take_back(app, line, &mut seen);
             report.notes.extend(commit(app, &mut db, &seen)?);
+            // What was asked of a version that no longer answers is asked again of the one that does.
+            for trigger in seen.triggers.iter_mut().filter(|one| one.held.is_none() && !is_moved) {
+                watch.note(&format!("{} {}: {}", line.0, trigger.job, trigger.reason));
+                trigger.ended = Some(triggers::start(app, line.0, trigger, watch)?);
+            }
         }
         report.lines.push(seen);
     }
@@ -117,48 +126,75 @@ fn look(
     let mut seen = LineWatch {
         line: name.clone(),
         version: None,
-        alarms: vec![alarms::overdue_jobs(app, db, name)?, alarms::disk(app)?],
+        alarms: vec![alarms::disk(app)?],
         results: Vec::new(),
         drift: None,
         probation: Vec::new(),
+        triggers: Vec::new(),
     };
+    let last = db.job_times(name, app.as_of)?;
+    let n_new = look_at_production(app, db, (name, line), &last, &mut seen)?;
+    let overdue = overdue::of_line(db, name, app.as_of)?;
+    seen.triggers = triggers::wanted(&seen, &overdue, n_new, &last, &line.triggers, app.as_of);
+    seen.alarms.push(alarms::overdue_jobs(&overdue, &seen.triggers));
+    seen.alarms.push(alarms::training(line, &seen.triggers));
+    Ok(seen)
+}
+
+/// Asks what can only be asked where a version answers. How many labelled samples have come since the last training.
+fn look_at_production(
+    app: &App,
+    db: &mut Db,
+    (name, line): (&LineName, &LineConfig),
+    last: &[JobTimes],
+    seen: &mut LineWatch,
+) -> anyhow::Result<usize> {
     let mut cast = Cast::gather(app, db, name)?;
-    let Some(production) = cast.production().cloned() else { return Ok(seen) };
+    let Some(production) = cast.production().cloned() else { return Ok(0) };
     loading::libtorch()?;
     let version = production.version;
     seen.version = Some(version);
-    seen.alarms.push(alarms::model_age(app, production.created_at));
+    seen.alarms.push(alarms::model_age(app, line, production.created_at));
     seen.alarms.push(alarms::collapse(db, name, version, app.as_of)?);
     let loads = cast.actor(version).map(|_| ());
     seen.alarms.push(alarms::production(version, &loads));
     if loads.is_err() {
-        return Ok(seen);
+        return Ok(0);
     }
     let scene = Scene::gather(app, db, (name, line), &mut cast, production)?;
     seen.alarms.push(alarms::data(&scene, app.as_of));
     seen.results = results::of(&scene, app.as_of);
-    seen.alarms.push(results::accuracy(&seen.results, &scene.production.metrics));
+    seen.alarms.push(results::accuracy(line, &seen.results, &scene.production.metrics));
     seen.drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(seen.drift.as_ref()));
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
     seen.alarms.push(alarms::probation(line, &seen.probation));
-    Ok(seen)
+    let trained = last.iter().filter(|run| ["weekly", "daily"].contains(&run.job.as_str()));
+    let trained = trained.filter_map(|run| run.completed).max();
+    let since = trained.unwrap_or(scene.production.created_at).timestamp_micros();
+    let old = scene.samples.partition_point(|sample| sample.decided_at_us <= since);
+    Ok(scene.samples.len() - old)
 }
 
 /// Goes back to what a promotion replaced that turned out to be worse. What goes wrong with that stands in the alarm, and the
-/// next run tries again.
-fn take_back(app: &App, (name, line): (&LineName, &LineConfig), seen: &mut LineWatch) {
-    let Some(worse) = seen.probation.iter().find(|watched| watched.is_worse()) else { return };
+/// next run tries again. Whether production has moved.
+fn take_back(app: &App, (name, line): (&LineName, &LineConfig), seen: &mut LineWatch) -> bool {
+    let Some(worse) = seen.probation.iter().find(|watched| watched.is_worse()) else {
+        return false;
+    };
     if !line.probation.rollback {
-        return;
+        return false;
     }
-    let ended = match probation::take_back(app, name, worse) {
+    let taken = probation::take_back(app, name, worse);
+    let is_moved = taken.is_ok();
+    let ended = match taken {
         Ok(()) => format!("{} answers again and {} is barred", worse.replaced, worse.version),
         Err(error) => format!("going back to {} failed: {error:#}", worse.replaced),
     };
     if let Some(alarm) = seen.alarms.iter_mut().find(|alarm| alarm.name == alarms::PROBATION) {
         alarm.text = format!("{}; {ended}", alarm.text);
     }
+    is_moved
 }
 
 /// Raises and closes alerts, and puts the run on the record. Returns what did not arrive.

@@ -171,6 +171,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         period,
         training_type: TrainingType::Evaluation,
         hyperparameters: &hyperparameters,
+        reason: None,
         wait: request.wait,
     };
     if request.dry_run {

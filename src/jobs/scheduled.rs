@@ -35,6 +35,8 @@ pub(crate) struct Job<'a> {
     pub(crate) training_type: TrainingType,
     /// Its settings, for the record.
     pub(crate) hyperparameters: &'a Value,
+    /// Who or what asked for it, beside the schedule.
+    pub(crate) reason: Option<&'a str>,
     /// How long to wait for another run.
     pub(crate) wait: Duration,
 }
@@ -84,7 +86,7 @@ pub(crate) fn on_record<T>(
             forced: app.force,
             parent: None,
             hyperparameters: job.hyperparameters,
-            reason: None,
+            reason: job.reason,
             as_of: app.as_of,
         },
     )?;

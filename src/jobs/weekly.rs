@@ -69,6 +69,8 @@ pub struct Request {
     pub seed: Option<u64>,
     /// `auto`, `cpu`, `cuda:N`.
     pub device: String,
+    /// Why it is asked for, for the record.
+    pub reason: Option<String>,
     /// How long to wait for another run.
     pub wait: Duration,
     /// Say what would be done, and do not.
@@ -77,6 +79,8 @@ pub struct Request {
     pub as_of_given: bool,
     /// Shuffle the training labels: a check of honesty, never published.
     pub shuffle_labels: bool,
+    /// Something else than the schedule asks for it: the week's own run is still due.
+    pub triggered: bool,
     /// Leave the version in staging even where the gate would let it through.
     pub no_promote: bool,
 }
@@ -179,7 +183,10 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     let checkpoint = CheckpointFile::of(&app, name);
     let settings_sha256 = sha256_of(&settings)?;
     let resume = take_up(&mut app, request, &checkpoint, &settings_sha256, watch);
-    let period = Period::weekly(app.as_of);
+    let period = match request.triggered {
+        true => Period::asked(app.as_of),
+        false => Period::weekly(app.as_of),
+    };
     let hyperparameters = serde_json::to_value(&settings)?;
     let job = Job {
         name: "weekly",
@@ -187,6 +194,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         period,
         training_type: TrainingType::Full,
         hyperparameters: &hyperparameters,
+        reason: request.reason.as_deref(),
         wait: request.wait,
     };
     if request.dry_run || request.shuffle_labels {

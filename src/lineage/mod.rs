@@ -285,6 +285,8 @@ pub enum Period {
         /// Month, from 1.
         month: u32,
     },
+    /// A training from scratch that something else than the schedule asked for: at most one a day.
+    Asked(NaiveDate),
 }
 
 impl Period {
@@ -299,6 +301,11 @@ impl Period {
         Period::Weekly { year: week.year(), week: week.week() }
     }
 
+    /// What is asked for on the day that holds `as_of`, UTC.
+    pub fn asked(as_of: DateTime<Utc>) -> Period {
+        Period::Asked(as_of.date_naive())
+    }
+
     /// The month that holds `as_of`, UTC.
     pub fn monthly(as_of: DateTime<Utc>) -> Period {
         Period::Monthly { year: as_of.year(), month: as_of.month() }
@@ -310,6 +317,7 @@ impl fmt::Display for Period {
         match self {
             Period::Daily(day) => write!(f, "daily:{day}"),
             Period::Weekly { year, week } => write!(f, "weekly:{year}-W{week:02}"),
+            Period::Asked(day) => write!(f, "asked:{day}"),
             Period::Monthly { year, month } => write!(f, "monthly:{year}-{month:02}"),
         }
     }

@@ -20,6 +20,7 @@ lines:
     model: {kind: lstm, hidden: [6], dense: 4, dropout: [0.1, 0.1]}
     weekly: {days: 60, epochs: 4, min_samples: 200}
     daily: {min_samples: 30, rehearse_days: 8, epochs: 2}
+    triggers: {action: ask}
 ";
 
 pub(crate) struct Field {

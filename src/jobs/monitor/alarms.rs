@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Alarm, scene::Scene};
+use super::{Alarm, Trigger, scene::Scene};
 use crate::{
-    config::{App, LineConfig},
+    config::{App, LineConfig, TriggerAction},
     db::Db,
-    jobs::{collect, doctor, overdue, probation::Watched},
+    jobs::{collect, doctor, overdue::Overdue, probation::Watched},
     lineage::{LineName, Version},
 };
 
@@ -18,18 +18,35 @@ const MIN_SIGNALS: usize = 100;
 const COLLAPSED: f64 = 0.95;
 /// The alarm of a promotion that was a mistake.
 pub(super) const PROBATION: &str = "probation";
-/// A model that was made longer ago is stale.
-const STALE_DAYS: i64 = 14;
 
-/// Whether a job should have run and did not.
-pub(super) fn overdue_jobs(app: &App, db: &mut Db, name: &LineName) -> anyhow::Result<Alarm> {
-    let overdue = overdue::of_line(db, name, app.as_of)?;
-    let texts: Vec<String> = overdue.iter().map(ToString::to_string).collect();
-    Ok(Alarm {
+/// Whether a job should have run and did not, and is not caught up now.
+pub(super) fn overdue_jobs(overdue: &[Overdue], triggers: &[Trigger]) -> Alarm {
+    let starts = |job: &str| triggers.iter().any(|one| one.job == job && one.held.is_none());
+    let text = |late: &Overdue| match starts(late.job) {
+        true => format!("{late}, and is caught up now"),
+        false => late.to_string(),
+    };
+    let texts: Vec<String> = overdue.iter().map(text).collect();
+    Alarm {
         name: "overdue",
-        rings: !texts.is_empty(),
+        rings: overdue.iter().any(|late| !starts(late.job)),
         text: if texts.is_empty() { "no job is overdue".into() } else { texts.join("; ") },
-    })
+    }
+}
+
+/// Whether somebody should train a model, where the monitor may not.
+pub(super) fn training(line: &LineConfig, triggers: &[Trigger]) -> Alarm {
+    let asks = line.triggers.action == TriggerAction::Ask;
+    let text = |one: &Trigger| {
+        let held = one.held.as_ref().map_or_else(|| "it starts now".to_owned(), Clone::clone);
+        format!("{} is wanted ({held}): {}", one.job, one.reason)
+    };
+    let texts: Vec<String> = triggers.iter().map(text).collect();
+    Alarm {
+        name: "training",
+        rings: asks && !triggers.is_empty(),
+        text: if texts.is_empty() { "no training is wanted".into() } else { texts.join("; ") },
+    }
 }
 
 /// Whether the next version may not fit.
@@ -45,12 +62,13 @@ pub(super) fn disk(app: &App) -> anyhow::Result<Alarm> {
 }
 
 /// Whether production is too old to be trusted.
-pub(super) fn model_age(app: &App, made_at: DateTime<Utc>) -> Alarm {
+pub(super) fn model_age(app: &App, line: &LineConfig, made_at: DateTime<Utc>) -> Alarm {
     let days = (app.as_of - made_at).num_minutes() as f64 / (24.0 * 60.0);
+    let most = line.triggers.max_age_days;
     Alarm {
         name: "model-age",
-        rings: days > STALE_DAYS as f64,
-        text: format!("production was made {days:.1} days ago, of {STALE_DAYS} allowed"),
+        rings: most > 0.0 && days > most,
+        text: format!("production was made {days:.1} days ago, of {most} allowed"),
     }
 }
 

@@ -5,12 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Alarm, DAYS, scene::Scene};
-use crate::{evaluate::Figures, lineage::SeenUntil};
+use crate::{config::LineConfig, evaluate::Figures, lineage::SeenUntil};
 
 /// Windows of results, days.
 const RESULT_DAYS: [i64; 3] = [1, 7, DAYS];
-/// An accuracy so much below that of the promotion, by more than chance, rings.
-const ACCURACY_DROP: f64 = 0.05;
 
 /// A window of results.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +32,8 @@ pub(super) fn of(scene: &Scene, as_of: DateTime<Utc>) -> Vec<Results> {
 }
 
 /// Whether production answers worse than on the days that it was judged by.
-pub(super) fn accuracy(results: &[Results], metrics: &Value) -> Alarm {
+pub(super) fn accuracy(line: &LineConfig, results: &[Results], metrics: &Value) -> Alarm {
+    let drop = line.triggers.accuracy_drop;
     let then = metrics.pointer("/test/accuracy").and_then(Value::as_f64);
     let month = results.iter().find(|one| one.days == DAYS).and_then(|one| one.figures.as_ref());
     let alarm = |rings, text| Alarm { name: "accuracy", rings, text };
@@ -48,7 +47,7 @@ pub(super) fn accuracy(results: &[Results], metrics: &Value) -> Alarm {
     let (low, high) = intervals.accuracy;
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     alarm(
-        now.accuracy <= then - ACCURACY_DROP && high < then,
+        drop > 0.0 && now.accuracy <= then - drop && high < then,
         format!(
             "accuracy {} ({} to {}) of {} answers on {} days, {} on its test days; a drop of {:.0} points that is more than \
              chance rings",
@@ -58,7 +57,7 @@ pub(super) fn accuracy(results: &[Results], metrics: &Value) -> Alarm {
             now.n,
             now.n_days,
             percent(then),
-            ACCURACY_DROP * 100.0
+            drop * 100.0
         ),
     )
 }
@@ -91,7 +90,7 @@ mod tests {
     #[test]
     fn an_accuracy_rings_only_where_the_drop_is_more_than_chance() {
         let metrics = json!({"test": {"accuracy": 0.6}});
-        let of = |results: &[Results]| accuracy(results, &metrics);
+        let of = |results: &[Results]| accuracy(&LineConfig::default(), results, &metrics);
         assert!(of(&[]).text.contains("no settled answer"));
         assert!(of(&[month(50, 4)]).text.contains("where five are needed"));
         assert!(of(&[month(50, 10)]).rings, "ten points on ten days alike");

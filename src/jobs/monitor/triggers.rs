@@ -1,0 +1,221 @@
+//! What follows from what was seen: which training is wanted, why, and whether it may start now.
+//!
+//! A missed job of the schedule is caught up by itself; what has gone stale is trained from scratch, and what has merely not
+//! learned of late is fine-tuned. Whether a job has run within its cool-down is read from the training log: nothing is
+//! remembered elsewhere. Not here: the jobs, the gate that decides what they are worth.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::LineWatch;
+use crate::{
+    config::{App, TriggerAction, Triggers},
+    db::training_log::JobTimes,
+    fault::{self, Exit, Fault},
+    jobs::{Watch, daily, monthly, overdue::Overdue, weekly},
+    lineage::LineName,
+};
+
+/// A job that is wanted, and what became of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trigger {
+    /// The command.
+    pub job: &'static str,
+    /// Why, for the training log.
+    pub reason: String,
+    /// Whether a run of the schedule is caught up.
+    pub missed: bool,
+    /// Why it does not start now.
+    pub held: Option<String>,
+    /// How it ended; none where it did not start.
+    pub ended: Option<String>,
+}
+
+/// What the alarms, overdue jobs and new samples of a line ask for. `n_new`: labelled samples since the last training.
+pub(super) fn wanted(
+    seen: &LineWatch,
+    overdue: &[Overdue],
+    n_new: usize,
+    last: &[JobTimes],
+    triggers: &Triggers,
+    as_of: DateTime<Utc>,
+) -> Vec<Trigger> {
+    let trigger = |job: &'static str, reason: String, missed: bool| {
+        let held = held(job, last, triggers, as_of);
+        Trigger { job, reason, missed, held, ended: None }
+    };
+    // A model from scratch comes before its refresh, and both before the ranking.
+    let order = ["train-weekly", "train-daily", "evaluate-monthly"];
+    let late = order.into_iter().filter_map(|job| {
+        let late = overdue.iter().find(|late| late.job == job)?;
+        Some(trigger(job, format!("missed: {late}"), true))
+    });
+    let mut list: Vec<Trigger> = late.filter(|_| triggers.missed).collect();
+    let is_cause = |name: &str| match name {
+        "drift" | "concept" => triggers.drift,
+        "collapse" => triggers.collapse,
+        "accuracy" | "model-age" => true,
+        _ => false,
+    };
+    let causes = seen.alarms.iter().filter(|alarm| alarm.rings && is_cause(alarm.name));
+    let causes: Vec<String> =
+        causes.map(|alarm| format!("{}: {}", alarm.name, alarm.text)).collect();
+    let is_late = |job: &str| list.iter().any(|one| one.job == job);
+    if !causes.is_empty() && !is_late("train-weekly") {
+        list.insert(0, trigger("train-weekly", causes.join("; "), false));
+    } else if triggers.new_samples > 0
+        && n_new >= triggers.new_samples as usize
+        && !is_late("train-daily")
+    {
+        let reason = format!(
+            "new-samples: {n_new} labelled samples since the last training, of {} that are enough",
+            triggers.new_samples
+        );
+        list.push(trigger("train-daily", reason, false));
+    }
+    list
+}
+
+/// Why a job does not start, if it does not.
+fn held(job: &str, last: &[JobTimes], triggers: &Triggers, as_of: DateTime<Utc>) -> Option<String> {
+    if triggers.action == TriggerAction::Ask {
+        return Some("triggers.action is ask".into());
+    }
+    // The training log calls `train-daily` daily.
+    let (_, name) = job.split_once('-')?;
+    let began = last.iter().find(|run| run.job == name)?.began;
+    let until = began + TimeDelta::hours(triggers.cooldown_hours.into());
+    (as_of < until).then(|| {
+        format!(
+            "it last ran at {}; cool-down until {}",
+            began.format("%F %H:%M UTC"),
+            until.format("%F %H:%M UTC")
+        )
+    })
+}
+
+/// Runs a wanted job; how it ended, in words. What stops the process stops the monitor; anything else is said and on the
+/// job's own record.
+///
+/// # Errors
+/// When the process was asked to stop.
+pub(super) fn start(
+    app: &App,
+    line: &LineName,
+    trigger: &Trigger,
+    watch: &mut dyn Watch,
+) -> anyhow::Result<String> {
+    let reason = Some(trigger.reason.clone());
+    let device = "auto".to_owned();
+    let wait = Duration::ZERO;
+    let ended = match trigger.job {
+        "train-daily" => {
+            let request = daily::Request {
+                line: Some(line.clone()),
+                reason,
+                device,
+                wait,
+                ..daily::Request::default()
+            };
+            daily::run(app, &request, watch)
+                .map(|report| said(report.status, report.version, report.reason))
+        }
+        "train-weekly" => {
+            let request = weekly::Request {
+                line: Some(line.clone()),
+                reason,
+                device,
+                wait,
+                as_of_given: true,
+                triggered: !trigger.missed,
+                ..weekly::Request::default()
+            };
+            weekly::run(app, &request, watch)
+                .map(|report| said(report.status, report.version, report.reason))
+        }
+        _ => {
+            let request =
+                monthly::Request { line: Some(line.clone()), wait, ..monthly::Request::default() };
+            monthly::run(app, &request, watch)
+                .map(|report| said(report.status, None::<String>, report.reason))
+        }
+    };
+    match ended {
+        Err(error) if is_stop(&error) => Err(error),
+        Err(error) => Ok(format!("failed: {error:#}")),
+        Ok(text) => Ok(text),
+    }
+}
+
+fn is_stop(error: &anyhow::Error) -> bool {
+    let exit = fault::find(error).map(Fault::exit);
+    matches!(exit, Some(Exit::Interrupted | Exit::Terminated))
+}
+
+fn said(status: &str, version: Option<impl std::fmt::Display>, reason: Option<String>) -> String {
+    let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{status}{version}{reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::monitor::Alarm;
+
+    fn seen(ringing: &[&'static str]) -> LineWatch {
+        let alarm = |name: &&'static str| Alarm { name, rings: true, text: "why".into() };
+        LineWatch {
+            line: "fx-direction".parse().expect("a name"),
+            version: None,
+            alarms: ringing.iter().map(alarm).collect(),
+            results: Vec::new(),
+            drift: None,
+            probation: Vec::new(),
+            triggers: Vec::new(),
+        }
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("an instant")
+    }
+
+    #[test]
+    fn what_is_stale_is_trained_anew_what_is_late_is_caught_up_and_neither_twice() {
+        let now = at("2025-10-21T12:20:00Z");
+        let triggers = Triggers::default();
+        let jobs = |seen: &LineWatch,
+                    late: &[Overdue],
+                    n_new,
+                    last: &[JobTimes],
+                    triggers: &Triggers|
+         -> Vec<_> {
+            let list = wanted(seen, late, n_new, last, triggers, now).into_iter();
+            list.map(|one| (one.job, one.missed, one.held.is_some())).collect()
+        };
+        assert_eq!(jobs(&seen(&["disk", "data", "overdue"]), &[], 499, &[], &triggers), []);
+        assert_eq!(jobs(&seen(&[]), &[], 500, &[], &triggers), [("train-daily", false, false)]);
+        let stale = seen(&["collapse", "model-age"]);
+        assert_eq!(jobs(&stale, &[], 900, &[], &triggers), [("train-weekly", false, false)]);
+        let reason = &wanted(&stale, &[], 0, &[], &triggers, now)[0].reason;
+        assert_eq!(reason, "collapse: why; model-age: why");
+        let late = |job| Overdue { job, since: at("2025-10-19T01:00:00Z"), missed: 2, last: None };
+        assert_eq!(
+            jobs(&stale, &[late("train-daily"), late("train-weekly")], 900, &[], &triggers),
+            [("train-weekly", true, false), ("train-daily", true, false)]
+        );
+        let ran =
+            |job: &str, began| JobTimes { job: job.into(), began: at(began), completed: None };
+        let last = [ran("weekly", "2025-10-20T12:30:00Z"), ran("daily", "2025-10-20T12:10:00Z")];
+        assert_eq!(jobs(&stale, &[], 0, &last, &triggers), [("train-weekly", false, true)]);
+        assert_eq!(jobs(&seen(&[]), &[], 500, &last, &triggers), [("train-daily", false, false)]);
+        let ask = Triggers { action: TriggerAction::Ask, drift: false, missed: false, ..triggers };
+        assert_eq!(
+            jobs(&stale, &[late("train-weekly")], 0, &[], &ask),
+            [("train-weekly", false, true)]
+        );
+        assert_eq!(jobs(&seen(&["drift"]), &[], 0, &[], &ask), []);
+    }
+}
