@@ -227,6 +227,45 @@ impl Db {
             .collect())
     }
 
+    /// The median time from the close of a candle to its answer by a version, seconds, for the answers since each of `since`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn answer_delays(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        since: &[DateTime<Utc>],
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<Option<f64>>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT w.place, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.answered_as_of - s.candle_timestamp)::float8
+                            - c.seconds)
+                   FROM unnest($3::timestamptz[]) WITH ORDINALITY AS w(since, place)
+                   JOIN trading_signals s ON s.answered_as_of > w.since
+                   JOIN unnest($5::text[], $6::float8[]) AS c(timeframe, seconds) ON c.timeframe = s.timeframe
+                  WHERE s.line = $1 AND s.model_version = $2 AND NOT s.shadow AND s.answered_as_of <= $4
+                  GROUP BY w.place",
+                &[
+                    &line.as_str(),
+                    &version.to_string(),
+                    &since,
+                    &as_of,
+                    &Timeframe::ALL.map(Timeframe::name).as_slice(),
+                    &Timeframe::ALL.map(|one| one.nominal_us() as f64 / 1e6).as_slice(),
+                ],
+            )
+            .failed("cannot read how long answers took")?;
+        let mut delays = vec![None; since.len()];
+        for row in rows {
+            let place = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or_default();
+            delays[place] = row.get(1);
+        }
+        Ok(delays)
+    }
+
     /// How often each signal is among the last answers of a version, at most `n`; abstentions are none.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ mod scene;
 mod triggers;
 
 pub use drift::Drift;
-pub use results::Results;
+pub use results::{Promised, Results};
 pub use triggers::Trigger;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,6 +65,10 @@ pub struct LineWatch {
     pub alarms: Vec<Alarm>,
     /// What the answers were worth, window by window.
     pub results: Vec<Results>,
+    /// Answers of the longest window that were given when the candle closed; the rest are replayed.
+    pub n_stored: usize,
+    /// What production had shown on its test days.
+    pub promised: Promised,
     /// The last window of features against the reference.
     pub drift: Option<Drift>,
     /// Promotions that may yet be taken back.
@@ -128,6 +132,8 @@ fn look(
         version: None,
         alarms: vec![alarms::disk(app)?],
         results: Vec::new(),
+        n_stored: 0,
+        promised: Promised::default(),
         drift: None,
         probation: Vec::new(),
         triggers: Vec::new(),
@@ -163,8 +169,10 @@ fn look_at_production(
     }
     let scene = Scene::gather(app, db, (name, line), &mut cast, production)?;
     seen.alarms.push(alarms::data(&scene, app.as_of));
-    seen.results = results::of(&scene, app.as_of);
-    seen.alarms.push(results::accuracy(line, &seen.results, &scene.production.metrics));
+    seen.promised = Promised::of(&scene.production.metrics);
+    seen.results = results::of(app, db, (name, line), &scene)?;
+    seen.n_stored = scene.answers.n_stored;
+    seen.alarms.push(results::accuracy(line, results::month(&seen.results), &seen.promised));
     seen.drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(seen.drift.as_ref()));
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
@@ -216,11 +224,10 @@ fn row(app: &App, seen: &LineWatch) -> anyhow::Result<MonitorRow> {
     let ringing: Vec<&Alarm> = seen.alarms.iter().filter(|alarm| alarm.rings).collect();
     let names: Vec<&str> = ringing.iter().map(|alarm| alarm.name).collect();
     let texts: Vec<&str> = ringing.iter().map(|alarm| alarm.text.as_str()).collect();
-    let month = seen.results.iter().find(|one| one.days == DAYS);
     Ok(MonitorRow {
         version: seen.version,
         window_from: app.as_of - TimeDelta::days(DAYS),
-        n_samples: month.and_then(|one| one.figures.as_ref()).map(|figures| figures.n as u64),
+        n_samples: results::month(&seen.results).map(|figures| figures.n as u64),
         metrics: serde_json::to_value(&seen.results)?,
         drift: seen.drift.as_ref().map(serde_json::to_value).transpose()?,
         verdict: match names.is_empty() {

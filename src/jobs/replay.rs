@@ -203,6 +203,11 @@ impl Cast {
         trials(&self.moves, as_of, days)
     }
 
+    /// When a version last became production.
+    pub(crate) fn promoted_at(&self, version: Version) -> Option<DateTime<Utc>> {
+        self.moves.iter().rev().find(|step| step.to == version).map(|step| step.as_of)
+    }
+
     /// What a version replaced when it last became production.
     pub(crate) fn replaced_by(&self, version: Version) -> Option<Version> {
         self.moves.iter().rev().find(|step| step.to == version).and_then(|step| step.from)

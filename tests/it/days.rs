@@ -407,8 +407,14 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
             .count("monitoring_runs WHERE line = 'fx-direction' AND verdict LIKE 'alert:overdue%'"),
         1
     );
-    let month = first["results"][2]["figures"]["n"].as_u64().expect("a count");
-    assert!(month > 100, "{first}");
+    let month = &first["results"][2];
+    assert!(month["figures"]["n"].as_u64().expect("a count") > 100, "{first}");
+    assert!(month["trades"]["n_days"].as_u64().expect("a count") > 5, "{month}");
+    assert!(
+        month["indicator_accuracy"].is_number()
+            && month["saved_against_indicator"]["low"].is_number(),
+        "{month}"
+    );
 
     // A model that says one thing, a market that has moved, candles that are late.
     field.sql(

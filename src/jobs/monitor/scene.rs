@@ -9,25 +9,33 @@ use crate::{
     config::{App, LineConfig},
     dataset::Sample,
     db::{Db, model_versions::VersionRow},
+    evaluate::{Predictions, Unseen},
     fault::Fault,
     jobs::{
+        judge::{Yardsticks, settled_before},
         material::{self, Material, PastSignals},
-        replay::{Answers, Cast},
+        replay::{self, Answers, Cast},
     },
-    lineage::{LineName, Version},
+    lineage::{LineName, SeenUntil, Version},
 };
+
+/// Promotions longer ago than this are not looked back to.
+const MAX_DAYS: i64 = 90;
 
 /// A line whose production can answer.
 pub(super) struct Scene {
     /// The row of the version that answers.
     pub(super) production: VersionRow,
+    /// When it became production, at most [`MAX_DAYS`] ago.
+    pub(super) promoted_at: DateTime<Utc>,
     /// First and last instant of what it learned from.
     pub(super) learned: (DateTime<Utc>, DateTime<Utc>),
     /// Candles with their features.
     pub(super) material: Material,
     /// The settled samples among them, in order of decision.
     pub(super) samples: Vec<Sample>,
-    /// What it answered in the last [`DAYS`] days to samples that are settled and that it has not seen.
+    /// What it answered since its promotion, and in the last [`DAYS`] days at least, to samples that are settled and that it has
+    /// not seen.
     pub(super) answers: Answers,
 }
 
@@ -46,8 +54,13 @@ impl Scene {
         let version = production.version;
         let learned = learned_range(cast, version)?;
         let month = app.as_of - TimeDelta::days(DAYS);
+        let promoted_at = cast
+            .promoted_at(version)
+            .unwrap_or(production.created_at)
+            .max(app.as_of - TimeDelta::days(MAX_DAYS));
+        let since = promoted_at.min(month);
         let trials = cast.trials(app.as_of, line.probation.days).into_iter();
-        let watched = trials.map(|trial| trial.since).min().unwrap_or(month).min(month);
+        let watched = trials.map(|trial| trial.since).min().unwrap_or(since).min(since);
         let from = learned.0.min(watched);
         let set = material::feature_set(line)?;
         let candles = material::candles(app, db, line, set, from)?;
@@ -56,11 +69,30 @@ impl Scene {
         let material = Material::of(candles, &past, set, line);
         let samples = material.samples(line)?;
         let first =
-            samples.partition_point(|sample| sample.decided_at_us <= month.timestamp_micros());
+            samples.partition_point(|sample| sample.decided_at_us <= since.timestamp_micros());
         let answers = cast
             .unseen(version, &material, &samples[first..], line.label.n_classes())
             .map_err(Fault::integrity)?;
-        Ok(Scene { production, learned, material, samples, answers })
+        Ok(Scene { production, promoted_at, learned, material, samples, answers })
+    }
+}
+
+impl Scene {
+    /// The indicator rule's answers to samples, learned from what production learned from; none where nothing of that was read.
+    pub(super) fn indicator(
+        &self,
+        line: &LineConfig,
+        asked: &[Sample],
+    ) -> anyhow::Result<Option<Predictions<Unseen>>> {
+        let until = self.learned.1;
+        let learned = settled_before(&self.samples, until.timestamp_micros());
+        let n_classes = line.label.n_classes();
+        let Some(rules) = Yardsticks::of(&self.material, &learned, asked, n_classes) else {
+            return Ok(None);
+        };
+        let answers =
+            replay::predictions(asked, rules.indicator, n_classes).map_err(Fault::integrity)?;
+        Ok(Some(answers.after(SeenUntil::new(until))))
     }
 }
 

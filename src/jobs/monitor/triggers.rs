@@ -163,7 +163,7 @@ fn said(status: &str, version: Option<impl std::fmt::Display>, reason: Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::monitor::Alarm;
+    use crate::jobs::monitor::{Alarm, Promised};
 
     fn seen(ringing: &[&'static str]) -> LineWatch {
         let alarm = |name: &&'static str| Alarm { name, rings: true, text: "why".into() };
@@ -172,6 +172,8 @@ mod tests {
             version: None,
             alarms: ringing.iter().map(alarm).collect(),
             results: Vec::new(),
+            n_stored: 0,
+            promised: Promised::default(),
             drift: None,
             probation: Vec::new(),
             triggers: Vec::new(),
