@@ -109,6 +109,17 @@ pub struct SettledSignal {
     pub signal: PastSignal,
 }
 
+/// What a version said to a candle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Opening of the candle.
+    pub candle_at: DateTime<Utc>,
+    /// The signal, in lower case; hold where it said nothing.
+    pub signal: String,
+    /// The class that the model thought most likely.
+    pub likeliest: String,
+}
+
 /// How a signal ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Closing {
@@ -266,29 +277,32 @@ impl Db {
         Ok(delays)
     }
 
-    /// How often each signal is among the last answers of a version, at most `n`; abstentions are none.
+    /// The last answers of a version, at most `n`, oldest first: the candle, what the model thought most likely, and what was said;
+    /// those of one candle stand together.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn answers_by_signal(
+    pub fn last_said(
         &mut self,
         line: &LineName,
         version: Version,
         as_of: DateTime<Utc>,
         n: i64,
-    ) -> anyhow::Result<Vec<(String, i64)>> {
+    ) -> anyhow::Result<Vec<Said>> {
         let rows = self
             .client
             .query(
-                "SELECT signal, count(*) FROM
-                    (SELECT lower(signal) AS signal FROM trading_signals
-                      WHERE line = $1 AND model_version = $2 AND abstained IS NULL AND NOT shadow AND answered_as_of <= $3
-                      ORDER BY candle_timestamp DESC LIMIT $4) AS last
-                  GROUP BY signal ORDER BY signal",
+                "SELECT candle_timestamp, lower(coalesce(signal, '')),
+                        coalesce((SELECT key FROM jsonb_each_text(probabilities) ORDER BY value::float8 DESC, key LIMIT 1), lower(signal), '')
+                   FROM trading_signals
+                  WHERE line = $1 AND model_version = $2 AND NOT shadow AND answered_as_of <= $3 AND candle_timestamp IS NOT NULL
+                  ORDER BY candle_timestamp DESC, pair, timeframe LIMIT $4",
                 &[&line.as_str(), &version.to_string(), &as_of, &n],
             )
             .failed("cannot read the last answers")?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let said =
+            |row: &Row| Said { candle_at: row.get(0), signal: row.get(1), likeliest: row.get(2) };
+        Ok(rows.iter().rev().map(said).collect())
     }
 
     /// What became of the buys and sells (and holds, where they are wanted) of a line on candles opening from `from` on, as far as it was settled at `as_of`; those

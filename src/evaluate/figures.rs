@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{ChiSquared, StandardNormal};
 use serde::Serialize;
 
-use super::Predictions;
+use super::{Predictions, monotony::longest_run};
 use crate::{
     market::{calendar, instant},
     stats::{self, StationaryBootstrap},
@@ -58,6 +58,8 @@ pub struct Figures {
     pub answer_shares: Vec<f64>,
     /// Share of each class in truth.
     pub truth_shares: Vec<f64>,
+    /// Most decisions in a row at which every answer was of the class, class by class.
+    pub longest_runs: Vec<usize>,
     /// Expected calibration error of the answers, right-closed bins of equal width.
     pub ece: f64,
     /// What a perfectly calibrated model would show on as many samples.
@@ -276,6 +278,12 @@ pub(super) fn figures<State>(
         murphy,
         confusion: all.confusion.chunks(k).map(<[usize]>::to_vec).collect(),
         per_class,
+        longest_runs: (0..k as u8)
+            .map(|class| {
+                let at = |sample| (predictions.decided_at_us()[sample], predictions.answer(sample));
+                longest_run((0..n).map(at), class)
+            })
+            .collect(),
         answer_shares: (0..k).map(|class| of_all(all.of_answer(class))).collect(),
         truth_shares: (0..k).map(|class| of_all(all.of_truth(class))).collect(),
         ece: ece(&answers, N_BINS),

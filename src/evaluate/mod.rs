@@ -7,6 +7,7 @@
 mod calibrate;
 mod compare;
 mod figures;
+mod monotony;
 
 use std::marker::PhantomData;
 
@@ -15,6 +16,7 @@ use crate::{lineage::SeenUntil, market::Micros};
 pub use calibrate::{Temperature, calibrate};
 pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
 pub use figures::{Bin, ClassFigures, EceNull, Figures, Intervals, Murphy};
+pub use monotony::{last_run, longest_run};
 
 /// Marks predictions of samples that the model, or an ancestor, may have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

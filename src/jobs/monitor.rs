@@ -161,7 +161,9 @@ fn look_at_production(
     let version = production.version;
     seen.version = Some(version);
     seen.alarms.push(alarms::model_age(app, line, production.created_at));
-    seen.alarms.push(alarms::collapse(db, name, version, app.as_of)?);
+    let said = db.last_said(name, version, app.as_of, alarms::LAST_SIGNALS)?;
+    seen.promised = Promised::of(&production.metrics);
+    seen.alarms.push(alarms::collapse(line, &said, &seen.promised, version));
     let loads = cast.actor(version).map(|_| ());
     seen.alarms.push(alarms::production(version, &loads));
     if loads.is_err() {
@@ -169,7 +171,6 @@ fn look_at_production(
     }
     let scene = Scene::gather(app, db, (name, line), &mut cast, production)?;
     seen.alarms.push(alarms::data(&scene, app.as_of));
-    seen.promised = Promised::of(&scene.production.metrics);
     seen.results = results::of(app, db, (name, line), &scene)?;
     seen.n_stored = scene.answers.n_stored;
     seen.alarms.push(results::accuracy(line, results::month(&seen.results), &seen.promised));

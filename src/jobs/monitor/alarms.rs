@@ -1,21 +1,28 @@
 //! The questions that need no statistics: late jobs and candles, full disks, old models, answers that are all alike.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
-use super::{Alarm, Trigger, scene::Scene};
+use super::{Alarm, Promised, Trigger, scene::Scene};
 use crate::{
     config::{App, LineConfig, TriggerAction},
-    db::Db,
+    db::signals::Said,
+    evaluate::last_run,
     jobs::{collect, doctor, overdue::Overdue, probation::Watched},
-    lineage::{LineName, Version},
+    lineage::Version,
 };
 
 /// Signals that a collapse is looked for in.
-const LAST_SIGNALS: i64 = 200;
+pub(super) const LAST_SIGNALS: i64 = 200;
 /// With fewer of them nothing is said of a collapse (FORMULAS 4.16).
 const MIN_SIGNALS: usize = 100;
 /// Above this share of one answer a model has collapsed.
 const COLLAPSED: f64 = 0.95;
+/// A run so many times the longest of the test days is no chance.
+const RUN_FACTOR: usize = 2;
+/// A shorter run is none, whatever the test days were like.
+const MIN_RUN: usize = 6;
 /// The alarm of a promotion that was a mistake.
 pub(super) const PROBATION: &str = "probation";
 
@@ -72,30 +79,45 @@ pub(super) fn model_age(app: &App, line: &LineConfig, made_at: DateTime<Utc>) ->
     }
 }
 
-/// Whether production answers the same to everything.
+/// Whether production says the same to everything: nearly all of its last signals are alike, or it has answered one class for far
+/// longer than it ever did on the days that it was judged by (in decisions).
 pub(super) fn collapse(
-    db: &mut Db,
-    name: &LineName,
+    line: &LineConfig,
+    said: &[Said],
+    promised: &Promised,
     version: Version,
-    as_of: DateTime<Utc>,
-) -> anyhow::Result<Alarm> {
-    let counts = db.answers_by_signal(name, version, as_of, LAST_SIGNALS)?;
-    let n: i64 = counts.iter().map(|(_, n)| n).sum();
-    let most = counts.iter().max_by_key(|(_, n)| *n);
-    let enough = usize::try_from(n).is_ok_and(|n| n >= MIN_SIGNALS);
-    let share = most.map_or(0.0, |(_, most)| *most as f64 / n.max(1) as f64);
-    Ok(Alarm {
-        name: "collapse",
-        rings: enough && share > COLLAPSED,
-        text: match most {
-            Some((signal, _)) if enough => format!(
-                "{:.1} % of the last {n} answers are {signal}; above {:.0} % a model says nothing",
-                share * 100.0,
-                COLLAPSED * 100.0
-            ),
-            _ => format!("{n} answers of {version}, where {MIN_SIGNALS} are needed to tell"),
-        },
-    })
+) -> Alarm {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in said {
+        *counts.entry(one.signal.as_str()).or_default() += 1;
+    }
+    let n = said.len();
+    let (signal, most) = counts.into_iter().max_by_key(|(_, n)| *n).unwrap_or_default();
+    let share = most as f64 / n.max(1) as f64;
+    let is_alike = n >= MIN_SIGNALS && share > COLLAPSED;
+    let run = last_run(said.iter().map(|one| (one.candle_at, one.likeliest.as_str())));
+    let longest = run.zip(promised.longest_runs.as_ref()).and_then(|((_, class), runs)| {
+        let place = line.label.class_names().iter().position(|name| *name == class)?;
+        runs.get(place).copied()
+    });
+    let bound = longest.map(|longest| (RUN_FACTOR * longest + 1).max(MIN_RUN));
+    let is_stuck = run.zip(bound).is_some_and(|((run, _), bound)| run >= bound);
+    let shares = match n {
+        0 => format!("{version} has answered nothing yet"),
+        _ => format!(
+            "{:.1} % of the last {n} answers of {version} are {signal} (above {:.0} % of {MIN_SIGNALS} or more ring)",
+            share * 100.0,
+            COLLAPSED * 100.0
+        ),
+    };
+    let runs = match (run, bound, longest) {
+        (Some((run, class)), Some(bound), Some(longest)) => format!(
+            "; {class} was the likeliest for all pairs at the last {run} candles, {longest} in a row was the most on its test days ({bound} ring)"
+        ),
+        (None, ..) if n > 0 => "; those of the last candle differ".to_owned(),
+        _ => String::new(),
+    };
+    Alarm { name: "collapse", rings: is_alike || is_stuck, text: format!("{shares}{runs}") }
 }
 
 /// Whether candles are late or odd.
@@ -153,5 +175,47 @@ pub(super) fn probation(line: &LineConfig, watched: &[Watched]) -> Alarm {
                 texts.join("; ")
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    /// Answers of two pairs to candles of an hour, a letter each.
+    fn said(answers: &str) -> Vec<Said> {
+        let of = |(hour, pair): (usize, &str)| -> Vec<Said> {
+            let one = |letter: char| {
+                let class = if letter == 'h' { "hold" } else { "buy" };
+                Said {
+                    candle_at: DateTime::UNIX_EPOCH + TimeDelta::hours(hour as i64),
+                    signal: class.into(),
+                    likeliest: class.into(),
+                }
+            };
+            pair.chars().map(one).collect()
+        };
+        answers.split(' ').enumerate().flat_map(of).collect()
+    }
+
+    #[test]
+    fn a_model_that_says_one_thing_for_longer_than_ever_has_collapsed() {
+        let version = "v1.0".parse().expect("a version");
+        let line = LineConfig::default();
+        let rings = |said: &[Said], runs: Option<Vec<usize>>| {
+            let promised = Promised { longest_runs: runs, ..Promised::default() };
+            collapse(&line, said, &promised, version).rings
+        };
+        let held = said("hb bh hh hh hh hh hh hh");
+        assert!(rings(&held, Some(vec![0, 2, 9])), "six in a row where two were the most");
+        assert!(!rings(&held, Some(vec![0, 3, 9])), "seven would ring");
+        assert!(!rings(&held[..14], Some(vec![0, 0, 0])), "five are none, whatever was before");
+        assert!(!rings(&held, None), "nothing is known of the test days");
+        let all: Vec<Said> = said(&["hh"; 60].join(" "));
+        assert!(rings(&all, None), "all of the last hundred");
+        assert!(!rings(&all[..98], None));
+        assert!(!rings(&[], None));
     }
 }

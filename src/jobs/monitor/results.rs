@@ -102,6 +102,8 @@ pub(super) fn month(results: &[Results]) -> Option<&Figures> {
 pub struct Promised {
     /// Share right.
     pub accuracy: Option<f64>,
+    /// Most decisions in a row that were all answered with a class, class by class.
+    pub longest_runs: Option<Vec<usize>>,
     /// Nats.
     pub log_loss: Option<f64>,
     /// 0 to 2.
@@ -125,6 +127,9 @@ impl Promised {
             |key: &str| metrics.pointer(&format!("/backtests/model/{key}")).and_then(Value::as_f64);
         Promised {
             accuracy: test("accuracy"),
+            longest_runs: metrics
+                .pointer("/test/longest_runs")
+                .and_then(|runs| serde_json::from_value(runs.clone()).ok()),
             log_loss: test("log_loss"),
             brier: test("brier"),
             ece: test("ece"),
