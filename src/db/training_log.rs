@@ -396,7 +396,7 @@ impl Db {
         let mut tx = self.client.transaction().failed(doing)?;
         let ended = tx
             .query_opt(
-                "UPDATE model_training_log SET status = $2, reason = nullif(concat_ws('; ', reason, $3), ''), error = $4,
+                "UPDATE model_training_log SET status = $2, reason = nullif(concat_ws('; ', reason, $3::text), ''), error = $4,
                      finished_at = clock_timestamp()
                  WHERE run_id = $1 AND status = 'running' RETURNING line, job, as_of",
                 &[&run_id, &status.name(), &reason, &error],
