@@ -278,7 +278,7 @@ impl Db {
     }
 
     /// The last answers of a version, at most `n`, oldest first: the candle, what the model thought most likely, and what was said;
-    /// those of one candle stand together.
+    /// those of one candle stand together. What it abstained from is no answer.
     ///
     /// # Errors
     /// When the database fails.
@@ -296,6 +296,7 @@ impl Db {
                         coalesce((SELECT key FROM jsonb_each_text(probabilities) ORDER BY value::float8 DESC, key LIMIT 1), lower(signal), '')
                    FROM trading_signals
                   WHERE line = $1 AND model_version = $2 AND NOT shadow AND answered_as_of <= $3 AND candle_timestamp IS NOT NULL
+                    AND lower(signal) IS DISTINCT FROM 'abstain'
                   ORDER BY candle_timestamp DESC, pair, timeframe LIMIT $4",
                 &[&line.as_str(), &version.to_string(), &as_of, &n],
             )

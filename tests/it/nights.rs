@@ -21,6 +21,7 @@ lines:
     weekly: {days: 60, epochs: 4, min_samples: 200}
     daily: {min_samples: 30, rehearse_days: 8, epochs: 2}
     triggers: {action: ask}
+    probation: {days: 0}
 ";
 
 pub(crate) struct Field {

@@ -19,28 +19,37 @@ pub(crate) fn alarm(seen: &Value, name: &str) -> Value {
 }
 
 /// Makes a published version say buy for sell: the rows of its last layer change places, and so do the answers of its probe.
-/// Everything else about it is as it should be.
 fn flip(field: &Field, version: &str) {
+    rewrite(field, version, &|key, shape, data| match (key, shape) {
+        ("out.weight" | "out.bias", [3, ..]) => Some(swap(data, data.len() / 3)),
+        (_, [rows, 3]) => {
+            Some(data.chunks(data.len() / rows).flat_map(|row| swap(row, row.len() / 3)).collect())
+        }
+        _ => None,
+    });
+}
+
+/// Rewrites tensors of a published version and of its probe; everything else about it is as it should be.
+fn rewrite(
+    field: &Field,
+    version: &str,
+    change: &dyn Fn(&str, &[usize], &[u8]) -> Option<Vec<u8>>,
+) {
     let file = |name: &str| format!("{DIRECTORY}/{version}/{name}");
     let read = |name: &str| std::fs::read(field.home.path().join(file(name))).expect(name);
     let mut changed = Vec::new();
     for name in ["model.safetensors", "probe.safetensors"] {
         let bytes = read(name);
         let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
-        let mut swapped: Vec<(String, Vec<u8>, TensorView<'_>)> = Vec::new();
-        for (key, view) in tensors.tensors() {
-            let data = view.data().to_vec();
-            let data = match (key.as_str(), view.shape()) {
-                ("out.weight" | "out.bias", [3, ..]) => swap(&data, data.len() / 3),
-                (_, [_, 3]) => data
-                    .chunks(data.len() / view.shape()[0])
-                    .flat_map(|row| swap(row, row.len() / 3))
-                    .collect(),
-                _ => data,
-            };
-            swapped.push((key, data, view));
-        }
-        let views = swapped.iter().map(|(key, data, view)| {
+        let rewritten: Vec<(String, Vec<u8>, TensorView<'_>)> = tensors
+            .tensors()
+            .into_iter()
+            .map(|(key, view)| {
+                let data = change(&key, view.shape(), view.data());
+                (key, data.unwrap_or_else(|| view.data().to_vec()), view)
+            })
+            .collect();
+        let views = rewritten.iter().map(|(key, data, view)| {
             let view =
                 TensorView::new(view.dtype(), view.shape().to_vec(), data).expect("a tensor");
             (key.as_str(), view)
@@ -78,7 +87,10 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
     let market =
         ["--candles", "1500", "--seed", "5", "--edge", "3", "--end", "2025-10-25T00:00:00Z"];
     field.home.ok(&[&["simulate"], &market[..]].concat());
-    field.home.write("aifx.yaml", &CONFIG.replace("epochs: 4", "epochs: 12"));
+    field.home.write(
+        "aifx.yaml",
+        &CONFIG.replace("epochs: 4", "epochs: 12").replace("{days: 0}", "{days: 60}"),
+    );
     for at in ["2025-09-28T01:00:00Z", "2025-10-05T01:00:00Z"] {
         field.json_at(at, &["train-weekly", "--no-promote"]);
     }
@@ -128,4 +140,110 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
         .run(&["--as-of", later, "promote", "v1.1"])
         .refuses(8, &["v1.1 is barred", "worse by more than chance"]);
     field.json_at(later, &["promote", "v1.1", "--force", "--reason", "another hunch"]);
+}
+
+/// Makes a published version say hold to everything: the bias of its middle class grows until nothing else is ever likelier.
+fn hold_everything(field: &Field, version: &str) {
+    let temperature = {
+        let metadata =
+            std::fs::read(field.home.path().join(format!("{DIRECTORY}/{version}/metadata.json")));
+        let metadata: Value = serde_json::from_slice(&metadata.expect("metadata")).expect("JSON");
+        metadata["temperature"].as_f64().expect("a temperature")
+    };
+    // In logits; the temperature divides them.
+    let bias = 12.0 * temperature;
+    rewrite(field, version, &|key, shape, data| match (key, shape) {
+        ("out.bias", [3]) => {
+            let mut values = floats(data);
+            values[1] += bias as f32;
+            Some(bytes(&values))
+        }
+        (_, [_, 3]) => {
+            let rows = floats(data);
+            let row = |row: &[f32]| {
+                let grown = [row[0], row[1] * (bias / temperature).exp() as f32, row[2]];
+                let sum: f32 = grown.iter().sum();
+                grown.map(|value| value / sum)
+            };
+            Some(bytes(&rows.chunks(3).flat_map(row).collect::<Vec<f32>>()))
+        }
+        _ => None,
+    });
+}
+
+fn floats(data: &[u8]) -> Vec<f32> {
+    data.chunks_exact(4)
+        .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+        .collect()
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_model_that_holds_everything_is_noticed_within_two_hours_and_trained_anew() {
+    let field = Field::new();
+    let config = CONFIG
+        .replace("[EUR/USD, GBP/USD]", "[EUR/USD, GBP/USD, USD/JPY]")
+        .replace("[1h]", "[15min]\n    label: {rule: volatility, multiple: 0.25}")
+        .replace("epochs: 4", "epochs: 6")
+        .replace(
+            "{action: ask}",
+            "{missed: false, max_age_days: 0, new_samples: 0, accuracy_drop: 0, drift: false}",
+        );
+    field.home.write("aifx.yaml", &config);
+    field.sql("DELETE FROM market_data");
+    let market =
+        ["--candles", "3000", "--seed", "7", "--edge", "3", "--end", "2025-10-25T00:00:00Z"];
+    field.home.ok(&[&["simulate"], &market[..]].concat());
+    let trained = "2025-10-07T12:00:00Z";
+    field.json_at(trained, &["train-weekly", "--no-promote"]);
+    field.json_at(trained, &["promote", "v1.0", "--force", "--reason", "test"]);
+    let longest =
+        field.home.json(&["models", "show", "v1.0"])["metrics"]["test"]["longest_runs"][1].as_u64();
+    assert!(longest.is_some_and(|longest| longest <= 3), "{longest:?}: it used to trade");
+
+    // For two weeks it answers; then it holds everything, and nobody looks but the monitor.
+    field.json_at("2025-10-21T20:02:00Z", &["predict"]);
+    let before = watch(&field, "2025-10-21T20:05:00Z", &["--dry-run"]);
+    assert_eq!(alarm(&before, "collapse")["rings"], false, "{}", alarm(&before, "collapse"));
+    hold_everything(&field, "v1.0");
+    let mut noticed = None;
+    let mut said = String::new();
+    for (hour, minute) in [(20, 35), (21, 5), (21, 35), (22, 5)] {
+        let now = |second: u32| format!("2025-10-21T{hour:02}:{minute:02}:{second:02}Z");
+        let answered = field.json_at(&now(0), &["predict"]);
+        assert!(answered["n_new"].as_u64() > Some(0), "{answered}");
+        let seen = watch(&field, &now(30), &[]);
+        said = alarm(&seen, "collapse")["text"].to_string();
+        if alarm(&seen, "collapse")["rings"] == true {
+            noticed = Some((now(30), seen));
+            break;
+        }
+    }
+    let (at, seen) =
+        noticed.unwrap_or_else(|| panic!("no alarm within two hours of candles: {said}"));
+    assert_eq!(
+        field.count("alerts WHERE cause LIKE 'monitor:collapse:%' AND resolved_at IS NULL"),
+        1
+    );
+    // It was trained anew for that reason, once, and only the gate says what answers now.
+    assert_eq!(seen["triggers"][0]["job"], "train-weekly", "{}", seen["triggers"]);
+    assert_eq!(
+        field.count("model_training_log WHERE job = 'weekly' AND status = 'completed' AND reason LIKE 'collapse:%'
+                     AND period_key = 'asked:2025-10-21'"),
+        1,
+        "{}",
+        seen["triggers"]
+    );
+    let gate = field.home.json(&["models", "show", "v1.1"])["gate"]["passed"].clone();
+    let promoted = field.count("model_versions WHERE version = 'v1.1' AND status = 'production'");
+    assert_eq!(gate == true, promoted == 1, "{gate} {promoted}");
+    let again = watch(&field, &at.replace(":30Z", ":59Z"), &[]);
+    assert!(
+        again["triggers"].as_array().expect("triggers").iter().all(|one| one["ended"].is_null()),
+        "{again}"
+    );
+    assert_eq!(field.count("model_training_log WHERE job = 'weekly'"), 2);
 }
