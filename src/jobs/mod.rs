@@ -19,6 +19,7 @@ pub mod init;
 pub mod judge;
 pub mod label;
 pub mod loading;
+mod looks;
 mod material;
 pub mod models;
 pub mod monitor;
@@ -34,6 +35,7 @@ pub mod rollback;
 mod scheduled;
 pub mod simulate;
 pub mod status;
+pub mod watch_report;
 pub mod weekly;
 
 /// What a long job tells its caller while it works.

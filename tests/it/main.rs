@@ -15,6 +15,7 @@ mod import;
 mod model_files;
 mod nights;
 mod registry;
+mod report;
 mod spine;
 mod support;
 mod views;
