@@ -21,6 +21,7 @@ pub mod label;
 pub mod loading;
 mod looks;
 mod material;
+pub mod metrics;
 pub mod models;
 pub mod monitor;
 pub mod monthly;

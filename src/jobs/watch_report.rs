@@ -240,6 +240,11 @@ pub(crate) fn short_cause<'a>(cause: &'a str, line: &str) -> &'a str {
     short.strip_prefix("monitor:").unwrap_or(short)
 }
 
+/// Whether a job runs at one hour of some days.
+pub(super) fn is_nightly(job: &str) -> bool {
+    JOBS.iter().any(|have| have.name == job && !matches!(have.schedule, Schedule::Often(..)))
+}
+
 /// What the training log calls a job.
 fn logged(job: &str) -> &str {
     match job {

@@ -3,7 +3,7 @@
 //! what an operator watches.
 //!
 //! Invariant: a page needs nothing but itself (no network, no script, styles and plots inline), every text in it is
-//! escaped, and a figure without a value says why. Not here: where the figures come from (`jobs`).
+//! escaped, and a figure without a value says why. [`prometheus`] writes figures for a machine. Not here: where the figures come from (`jobs`).
 
 mod charts;
 mod daily;
@@ -11,6 +11,7 @@ mod days;
 mod gate;
 mod monthly;
 mod plot;
+pub mod prometheus;
 mod text;
 mod verdict;
 mod version;

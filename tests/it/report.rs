@@ -4,13 +4,14 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::nights::Field;
+use crate::nights::{CONFIG, Field};
 
 const NOW: &str = "2025-10-14T12:30:00Z";
 
 /// A line in its second version, with a week of answers, outcomes and looks.
 fn watched() -> Field {
     let field = Field::new();
+    field.home.write("aifx.yaml", &format!("{CONFIG}metrics: {{textfile: metrics/aifx.prom}}\n"));
     for at in ["2025-09-28T01:00:00Z", "2025-10-05T01:00:00Z"] {
         field.json_at(at, &["train-weekly", "--no-promote"]);
     }
@@ -149,4 +150,57 @@ fn the_page_shows_what_the_tables_hold_and_believes_none_of_their_texts() {
     let screen = field.home.ok(&["--as-of", NOW, "status"]).stdout;
     assert!(screen.contains("<script>alert(1)</script>, since 20"), "{screen}");
     assert!(screen.contains("  monitor            "), "{screen}");
+}
+
+#[test]
+fn the_monitor_ends_by_writing_the_metrics_and_never_fails_on_them() {
+    let field = watched();
+    let folder = field.home.path().join("metrics");
+    let text = fs::read_to_string(folder.join("aifx.prom")).expect("the file");
+    assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 1, "nothing is left beside it");
+    let value = |sample: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{sample} is not in\n{text}")).parse().expect("a number")
+    };
+    let count = |what: &str| -> f64 {
+        let sql =
+            format!("SELECT count(*)::float8 FROM trading_signals WHERE NOT shadow AND {what}");
+        field.database.client().query_one(&sql, &[]).expect("counted").get(0)
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+    close(value("aifx_production_info{line=\"fx-direction\",version=\"v1.1\"}"), 1.0);
+    // Made on the 5th at one o'clock, looked at on the 14th at 12:20.
+    let age_s = f64::from(9 * 86_400 + 11 * 3600 + 20 * 60);
+    close(value("aifx_production_age_seconds{line=\"fx-direction\"}"), age_s);
+    close(
+        value("aifx_signals_total{line=\"fx-direction\",signal=\"buy\"}"),
+        count("signal = 'buy'"),
+    );
+    close(
+        value("aifx_open_signals{line=\"fx-direction\"}"),
+        count("outcome IS NULL AND abstained IS NULL"),
+    );
+    let won = count("outcome = 'win' AND signal IN ('buy', 'sell')");
+    close(value("aifx_settled_signals_total{line=\"fx-direction\",outcome=\"win\"}"), won);
+    close(value("aifx_candle_age_seconds{pair=\"EUR/USD\",timeframe=\"1h\"}"), 1200.0);
+    close(value("aifx_candles_missing{pair=\"EUR/USD\",timeframe=\"1h\"}"), 0.0);
+    close(value("aifx_versions{line=\"fx-direction\",status=\"production\"}"), 1.0);
+    assert!(value("aifx_job_overdue{line=\"fx-direction\",job=\"train-daily\"}") >= 8.0);
+    let at = "2025-10-14T12:20:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("an instant");
+    let looked =
+        value("aifx_last_success_timestamp_seconds{line=\"fx-direction\",job=\"monitor\"}");
+    close(looked, at.timestamp() as f64);
+    assert!((0.0..=1.0).contains(&value("aifx_accuracy{line=\"fx-direction\",window=\"7d\"}")));
+    close(value("aifx_alert_ringing{line=\"fx-direction\",alarm=\"overdue\"}"), 1.0);
+
+    // Where the file cannot be, the monitor says so and has done its work; without a file it says nothing.
+    field.home.write("aifx.yaml", &format!("{CONFIG}metrics: {{textfile: aifx.yaml/x.prom}}\n"));
+    let run = field.home.ok(&["--as-of", "2025-10-14T13:20:00Z", "monitor"]);
+    assert!(
+        run.stderr.contains("the metrics file was not written: cannot write"),
+        "{}",
+        run.stderr
+    );
+    field.home.write("aifx.yaml", &format!("{CONFIG}metrics: {{textfile: metrics/aifx.txt}}\n"));
+    field.home.run(&["monitor"]).refuses(3, &["end in .prom"]);
 }
