@@ -12,7 +12,7 @@ use super::{collect, doctor, looks, overdue, watch_report};
 use crate::{
     artifact,
     config::{App, LineConfig},
-    db::{Db, watch::Stretch},
+    db::{Db, monitoring_runs::QualityRow, watch::Stretch},
     lineage::{LineName, Status},
     report::prometheus::{self as metric, Sample, prometheus_text},
 };
@@ -53,8 +53,9 @@ pub fn text(app: &App) -> anyhow::Result<String> {
         let short = watch_report::short_cause(&cause, &line);
         all.push(Sample::of(metric::RINGING, &[&line, short], f64::from(u8::from(rings))));
     }
+    let quality = db.last_quality(app.as_of)?;
     for (name, line) in &app.config.lines {
-        of_line(app, &mut db, (name, line), &mut all)?;
+        of_line(app, &mut db, (name, line), &quality, &mut all)?;
     }
     of_series(app, &mut db, &mut all)?;
     Ok(prometheus_text(&all))
@@ -68,6 +69,7 @@ fn of_line(
     app: &App,
     db: &mut Db,
     (name, line): (&LineName, &LineConfig),
+    quality: &[QualityRow],
     all: &mut Vec<Sample>,
 ) -> anyhow::Result<()> {
     let label = name.as_str();
@@ -130,7 +132,8 @@ fn of_line(
         }
     }
     let late = overdue::of_line(db, name, app.as_of)?;
-    for (job, last) in watch_report::last_times(app, db, (name, line), &counts, look.as_ref())? {
+    let lasts = watch_report::last_times(app, db, (name, line), &counts, look.as_ref(), quality)?;
+    for (job, last) in lasts {
         if let Some(last) = last {
             push(metric::LAST_SUCCESS, &[job], seconds(last));
         }

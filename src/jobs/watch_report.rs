@@ -120,6 +120,7 @@ fn gather(
         .iter()
         .map(|(pair, timeframe)| (pair.clone(), timeframe.name().to_owned()))
         .collect();
+    let quality = db.last_quality(app.as_of)?;
     let looks = db.looks_by_day(name, stretch)?;
     let last_look = db.last_look(name, app.as_of)?;
     let runs = db.runs_by_day(name, &spelled, stretch)?;
@@ -168,7 +169,7 @@ fn gather(
         drift: looks.iter().filter_map(drifted).collect(),
         calibration: looks.iter().rev().find_map(calibrated),
         said: Vec::new(),
-        series: series_now(app, db, &series, &spelled)?,
+        series: series_now(app, db, &series, &spelled, &quality)?,
         jobs: Vec::new(),
         calendar: Vec::new(),
     };
@@ -180,7 +181,7 @@ fn gather(
     page.said = said.into_iter().map(|(day, n)| report::DaySaid { day, n }).collect();
     let first_run = db.last_done(name, app.as_of)?.first;
     let counts = db.answer_counts(name, app.as_of)?;
-    let lasts = last_times(app, db, (name, line), &counts, last_look.as_ref())?;
+    let lasts = last_times(app, db, (name, line), &counts, last_look.as_ref(), &quality)?;
     for (job, (_, last)) in JOBS.iter().zip(lasts) {
         let late = overdue.iter().find(|late| late.job == job.name);
         page.jobs.push(report::JobNow {
@@ -200,7 +201,7 @@ fn gather(
 }
 
 /// When each job of [`JOBS`] last ended well on a line, in their order: the nightly ones by the training log, the others by what
-/// they left. `look` is the monitor's last.
+/// they left. `look` is the monitor's last, `quality` what the last collects said.
 ///
 /// # Errors
 /// When the database fails.
@@ -210,6 +211,7 @@ pub(super) fn last_times(
     (name, line): (&LineName, &LineConfig),
     counts: &AnswerCounts,
     look: Option<&Look>,
+    quality: &[QualityRow],
 ) -> anyhow::Result<Vec<LastTime>> {
     let done = db.last_done(name, app.as_of)?.by_job;
     let series = series_of(line);
@@ -218,7 +220,6 @@ pub(super) fn last_times(
             .iter()
             .any(|(pair, timeframe)| *pair == row.pair && timeframe.name() == row.timeframe)
     };
-    let quality = db.last_quality(app.as_of)?;
     let collected = quality
         .iter()
         .filter(|row| row.verdict != "failed" && is_of_line(row))
@@ -349,9 +350,9 @@ fn series_now(
     db: &mut Db,
     series: &[(String, Timeframe)],
     spelled: &[(String, String)],
+    quality: &[QualityRow],
 ) -> anyhow::Result<Vec<report::SeriesNow>> {
     let lasts = db.last_candles(spelled, app.as_of)?;
-    let quality = db.last_quality(app.as_of)?;
     let now = |(pair, timeframe): &(String, Timeframe), lasts: Vec<DateTime<Utc>>| {
         let close_us = last_close_us(*timeframe, &lasts, app.as_of);
         let said = quality
