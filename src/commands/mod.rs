@@ -23,6 +23,7 @@ mod monitor;
 mod outcomes;
 mod predict;
 mod promote;
+mod report;
 mod rollback;
 mod simulate;
 mod status;
@@ -164,6 +165,8 @@ pub enum Command {
     Backtest(backtest::BacktestArgs),
     /// Show the production model, the last runs and the data
     Status(status::StatusArgs),
+    /// Write one page that shows a line: what rings, results, drift, answers, jobs, data
+    Report(report::ReportArgs),
     /// Run it all from cron: show, install, remove and check the crontab block
     Cron(cron::CronArgs),
     /// Check environment, database, artifacts and links
@@ -276,6 +279,7 @@ impl Command {
             Command::Events(args) => events::run(args, setup, ui),
             Command::Backtest(args) => backtest::run(args, setup, ui),
             Command::Status(args) => status::run(args, setup, ui),
+            Command::Report(args) => report::run(args, setup, ui),
             Command::Cron(args) => cron::run(args, setup, ui),
             Command::Doctor(args) => doctor::run(args, setup, ui),
             Command::Config(args) => config::run(args, setup, ui),

@@ -3,7 +3,10 @@
 use super::{Setup, watch::TerminalWatch};
 use crate::{
     fault::Exit,
-    jobs::monitor::{self, LineWatch, MonitorReport, Request},
+    jobs::{
+        metrics,
+        monitor::{self, LineWatch, MonitorReport, Request},
+    },
     lineage::LineName,
     ui::{Page, Report, Tone, Ui},
 };
@@ -81,10 +84,17 @@ impl Shown<'_> {
 pub(super) fn run(args: &MonitorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
     let request = Request { line: args.line.clone(), dry_run: args.dry_run };
-    let report = {
+    let looked = {
         let mut watch = TerminalWatch::start(ui);
-        monitor::run(&app, &request, &mut watch)?
+        monitor::run(&app, &request, &mut watch)
     };
+    // A monitor that failed is what a dashboard should see, too.
+    if !args.dry_run
+        && let Some(problem) = metrics::after_the_monitor(&app)
+    {
+        ui.warn(&problem);
+    }
+    let report = looked?;
     for note in &report.notes {
         ui.warn(note);
     }

@@ -41,6 +41,13 @@ impl Report for StatusReport {
                 let names: Vec<String> = line.staging.iter().map(ToString::to_string).collect();
                 page.field("staging", names.join(", "));
             }
+            if let Some(look) = &line.last_look {
+                let said = match look.verdict.as_str() {
+                    "none" => "nothing rang",
+                    other => other,
+                };
+                page.field("monitor", format!("{said}, {}", look.as_of.format("%F %H:%MZ")));
+            }
             for run in &line.runs {
                 let what = run.version.map(|version| format!(" {version}")).unwrap_or_default();
                 let why = run.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -85,6 +92,11 @@ impl Report for StatusReport {
         if self.open_alerts > 0 {
             page.gap();
             page.toned(Tone::Warn, format!("{} open alerts", self.open_alerts));
+            for alert in &self.ringing {
+                let since = alert.since.map(|at| format!(", since {}", at.format("%F %H:%MZ")));
+                let text = format!("{}{}", alert.message, since.unwrap_or_default());
+                page.field(&alert.cause, page.paint(Tone::Warn, &text));
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub collect: CollectConfig,
     /// How events are published.
     pub events: EventsConfig,
+    /// Where metrics are written.
+    pub metrics: MetricsConfig,
     /// The lines by name.
     pub lines: BTreeMap<LineName, LineConfig>,
 }
@@ -46,6 +48,14 @@ pub struct Config {
 pub struct Limits {
     /// A job that needs more is refused before it begins, MiB; 0 takes what the machine has free.
     pub memory_mib: u64,
+}
+
+/// Where metrics are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// A file for node_exporter's textfile collector, written after each run of the monitor; relative to the home. None: no file.
+    pub textfile: Option<String>,
 }
 
 /// How events are published, where `REDIS_URL` says where to.
@@ -299,6 +309,10 @@ pub(super) fn object(config: &Config) -> Vec<Objection> {
         list.push((vec!["database", "url"], why.to_owned()));
     }
     within(&mut list, &["database", "wait"], config.database.wait as f64, 0.0, 3600.0);
+    if config.metrics.textfile.as_ref().is_some_and(|path| !path.ends_with(".prom")) {
+        let why = "textfile: node_exporter reads only files whose names end in .prom";
+        list.push((vec!["metrics", "textfile"], why.to_owned()));
+    }
     let collect = config.collect.problems().into_iter();
     list.extend(collect.map(|(key, why)| (vec!["collect", key], why)));
     list

@@ -18,6 +18,7 @@ pub mod signals;
 mod tls;
 pub mod training_log;
 pub mod trials;
+pub mod watch;
 
 pub use connect::Source;
 use failed::Failed;

@@ -15,7 +15,7 @@ use crate::{
         market_data::{CandleRange, ZeroVolume},
     },
     fault::{self, Exit, Fault},
-    market::{Candles, Pair, Timeframe, calendar, instant},
+    market::{Candles, Micros, Pair, Timeframe, calendar, instant},
     quotes::{self, Provider, Wanted},
 };
 
@@ -31,6 +31,9 @@ const SPIKE: f64 = 20.0;
 const FLAT: usize = 12;
 /// A provider may be this late with a closed candle.
 const SLACK: TimeDelta = TimeDelta::minutes(20);
+
+/// More missing candles than this are not counted.
+const MOST_MISSING: usize = 1000;
 
 /// What became of one series.
 #[derive(Debug, Clone, Serialize)]
@@ -198,6 +201,19 @@ fn one(
     })
 }
 
+/// Candles that should have closed after `close_us` by now, the market being open for them; at most [`MOST_MISSING`].
+pub(super) fn missing_since(timeframe: Timeframe, close_us: Micros, as_of: DateTime<Utc>) -> usize {
+    let mut missing = 0;
+    let mut close_us = timeframe.close_at(close_us);
+    while close_us + SLACK.num_microseconds().unwrap_or(0) <= as_of.timestamp_micros()
+        && missing < MOST_MISSING
+    {
+        missing += usize::from(calendar::is_open(instant(close_us - 1)));
+        close_us = timeframe.close_at(close_us);
+    }
+    missing
+}
+
 /// What the last candles are worth: the worst that can be said of them, and why.
 pub(super) fn verdict(candles: &Candles, as_of: DateTime<Utc>) -> (&'static str, Option<String>) {
     let n = candles.len();
@@ -205,18 +221,10 @@ pub(super) fn verdict(candles: &Candles, as_of: DateTime<Utc>) -> (&'static str,
     let timeframe = candles.timeframe();
     let opens = candles.open_at_us();
     let first = n.saturating_sub(LOOKED_AT);
-    // The next candle should be closed by now, and the market was open for it.
-    let mut missed = 0;
-    let mut close_us = timeframe.close_at(candles.close_at_us(last));
-    while close_us + SLACK.num_microseconds().unwrap_or(0) <= as_of.timestamp_micros()
-        && missed < 1000
-    {
-        missed += usize::from(calendar::is_open(instant(close_us - 1)));
-        close_us = timeframe.close_at(close_us);
-    }
+    let missed = missing_since(timeframe, candles.close_at_us(last), as_of);
     if missed > 0 {
         let closed = instant(candles.close_at_us(last)).format("%F %H:%MZ");
-        let more = if missed == 1000 { "at least " } else { "" };
+        let more = if missed == MOST_MISSING { "at least " } else { "" };
         return ("late", Some(format!("{more}{missed} candles are missing since {closed}")));
     }
     if let Some(gap) = calendar::gaps(timeframe, &opens[first..]).last() {

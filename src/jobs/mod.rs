@@ -19,7 +19,9 @@ pub mod init;
 pub mod judge;
 pub mod label;
 pub mod loading;
+mod looks;
 mod material;
+pub mod metrics;
 pub mod models;
 pub mod monitor;
 pub mod monthly;
@@ -34,6 +36,7 @@ pub mod rollback;
 mod scheduled;
 pub mod simulate;
 pub mod status;
+pub mod watch_report;
 pub mod weekly;
 
 /// What a long job tells its caller while it works.

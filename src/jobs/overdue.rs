@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A job gets this long from its time on: three of them may wait for each other.
-const GRACE: TimeDelta = TimeDelta::hours(2);
+pub(super) const GRACE: TimeDelta = TimeDelta::hours(2);
 
 /// A job that should have run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,6 +67,16 @@ fn missed(
         at = next(schedule, at)?;
     }
     (count > 0).then_some((since, count))
+}
+
+/// Every time of a nightly job's schedule after `from`, up to `until`; none for jobs that run many times a day.
+pub(super) fn times(
+    schedule: Schedule,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Vec<DateTime<Utc>> {
+    let first = next(schedule, from);
+    std::iter::successors(first, |at| next(schedule, *at)).take_while(|at| *at <= until).collect()
 }
 
 /// The first time of the schedule after `at`; `None` for jobs that run many times a day.
@@ -134,6 +144,8 @@ mod tests {
             of(monthly, "2026-10-31T23:00:00Z", "2027-01-01T00:00:00Z"),
             since("2026-11-01T00:00:00Z", 3)
         );
+        let list = times(sunday, at("2026-11-15T01:00:00Z"), at("2026-11-29T01:00:00Z"));
+        assert_eq!(list, [at("2026-11-22T01:00:00Z"), at("2026-11-29T01:00:00Z")]);
         assert_eq!(
             of(Schedule::Often("*", "*"), "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"),
             None

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::overdue::{self, Overdue};
 use crate::{
     config::App,
-    db::{market_data::Coverage, monitoring_runs::QualityRow, repairs::Repair},
+    db::{market_data::Coverage, monitoring_runs::QualityRow, repairs::Repair, watch::AlertRow},
     lineage::{LineName, Status, Version},
 };
 
@@ -23,6 +23,8 @@ pub struct StatusReport {
     pub quality: Vec<QualityRow>,
     /// Alerts that nobody has closed.
     pub open_alerts: i64,
+    /// What they say, the oldest first, a hundred at most.
+    pub ringing: Vec<AlertRow>,
 }
 
 /// A line.
@@ -36,12 +38,23 @@ pub struct LineStatus {
     pub age_hours: Option<f64>,
     /// Versions in staging, newest first.
     pub staging: Vec<Version>,
+    /// The monitor's last look.
+    pub last_look: Option<LookStatus>,
     /// The newest run of each job.
     pub runs: Vec<RunStatus>,
     /// Jobs that should have run and did not.
     pub overdue: Vec<Overdue>,
     /// What crashes left behind and was put right, in the last seven days.
     pub healed: Vec<Repair>,
+}
+
+/// A look of the monitor.
+#[derive(Debug, Clone, Serialize)]
+pub struct LookStatus {
+    /// The instant that it took for now.
+    pub as_of: DateTime<Utc>,
+    /// `none`, or what rang.
+    pub verdict: String,
 }
 
 /// A run.
@@ -108,6 +121,9 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             production: production.map(|row| row.version),
             age_hours: production.and_then(|row| row.seen_until).map(hours),
             staging,
+            last_look: db
+                .last_look(name, app.as_of)?
+                .map(|look| LookStatus { as_of: look.as_of, verdict: look.verdict }),
             runs: runs.collect(),
             overdue: overdue::of_line(&mut db, name, app.as_of)?,
             healed: db.recent_repairs(name)?,
@@ -124,5 +140,6 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
         data,
         quality: db.last_quality(app.as_of)?,
         open_alerts: db.open_alerts()?,
+        ringing: db.ringing()?,
     })
 }

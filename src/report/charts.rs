@@ -8,7 +8,10 @@ use super::{
     plot::{self, Axis, Frame, Unit},
     text::{count, number, or_why, percent, signed, signed_percent},
 };
-use crate::{backtest::Backtest, evaluate::Figures};
+use crate::{
+    backtest::Backtest,
+    evaluate::{Bin, Figures},
+};
 
 /// A row of a table of figures: its name, and how its value is written.
 pub(super) type Row<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
@@ -199,7 +202,32 @@ pub(super) fn losses(history: &[Epoch], best_epoch: u32) -> Markup {
 
 /// Reliability and confidence, two figures.
 pub(super) fn calibration(test: &Figures, note: &str) -> Markup {
-    let lowest = test.reliability.iter().flat_map(|bin| [bin.confidence, bin.accuracy]);
+    html! {
+        (reliability(&Reliability { n: test.n, bins: &test.reliability, ece: test.ece, ece_by_chance: test.ece_null.p95 }, note))
+        figure.card {
+            h3 { "How sure it is" }
+            (confidence_bars(test))
+            figcaption { "Share of the unseen samples in each bin of the diagram beside it, by its mean confidence in per cent." }
+        }
+    }
+}
+
+/// What a reliability diagram is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reliability<'a> {
+    /// Samples.
+    pub(super) n: usize,
+    /// Answers of similar confidence.
+    pub(super) bins: &'a [Bin],
+    /// Expected calibration error.
+    pub(super) ece: f64,
+    /// The 95th percentile of that of a calibrated model.
+    pub(super) ece_by_chance: f64,
+}
+
+/// Share right against confidence.
+pub(super) fn reliability(test: &Reliability<'_>, note: &str) -> Markup {
+    let lowest = test.bins.iter().flat_map(|bin| [bin.confidence, bin.accuracy]);
     let low = (lowest.fold(0.5, f64::min) - 0.05).max(0.0);
     let axis = |name| Axis { name, low, high: 1.0, unit: Unit::Percent };
     let frame = Frame {
@@ -211,32 +239,27 @@ pub(super) fn calibration(test: &Figures, note: &str) -> Markup {
     // A proportion near p of n samples, by the normal approximation: how far chance alone carries a dot.
     let chance = |p: f64, n: usize| 1.96 * (p * (1.0 - p) / n.max(1) as f64).sqrt();
     let radius = |n: usize| 3.0 + 9.0 * (n as f64 / test.n.max(1) as f64).sqrt();
-    let inside = test.ece <= test.ece_null.p95;
+    let inside = test.ece <= test.ece_by_chance;
     html! {
         figure.card {
             h3 { "Calibration" }
             (frame.svg(&html! {
                 (frame.line(&[(low, low), (1.0, 1.0)], "level"))
-                @for bin in &test.reliability {
+                @for bin in test.bins {
                     @let band = chance(bin.confidence, bin.n);
                     (frame.whisker(bin.confidence, (bin.confidence - band).max(low), (bin.confidence + band).min(1.0), ""))
                 }
-                @for bin in &test.reliability {
+                @for bin in test.bins {
                     @let said = format!("{} samples: confidence {}, right {}", count(bin.n), percent(bin.confidence), percent(bin.accuracy));
                     (frame.dot(bin.confidence, bin.accuracy, radius(bin.n), "f1", &said))
                 }
             }))
             figcaption {
                 "On the diagonal, “70 % sure” is right 70 % of the time. Grey: where chance alone puts a calibrated model; larger dots hold more samples. "
-                "Expected error " (percent(test.ece)) ", chance alone up to " (percent(test.ece_null.p95)) " (95 %): "
+                "Expected error " (percent(test.ece)) ", chance alone up to " (percent(test.ece_by_chance)) " (95 %): "
                 (if inside { "calibrated, as far as can be told." } else { "not calibrated." })
                 (note)
             }
-        }
-        figure.card {
-            h3 { "How sure it is" }
-            (confidence_bars(test))
-            figcaption { "Share of the unseen samples in each bin of the diagram beside it, by its mean confidence in per cent." }
         }
     }
 }
@@ -258,7 +281,10 @@ pub(super) fn legend(entries: &[(&str, &str)]) -> Markup {
             @for (class, name) in entries {
                 li {
                     svg viewBox="0 0 26 10" aria-hidden="true" {
-                        @if class.starts_with('s') { path class=(format!("line {class}")) d="M0 5L26 5" {} }
+                        @if *class == "level" { line.level x1="0" x2="26" y1="5" y2="5" {} }
+                        @else if *class == "up" { path class="up" d="M7 10L19 10L13 0Z" {} }
+                        @else if *class == "down" { path class="down" d="M7 0L19 0L13 10Z" {} }
+                        @else if class.starts_with('s') { path class=(format!("line {class}")) d="M0 5L26 5" {} }
                         @else { rect class=(class) x="6" y="0" width="14" height="10" rx="2" {} }
                     }
                     (name)

@@ -1,15 +1,15 @@
 //! SVG plots: a [`Frame`] with axes and nice ticks, and marks drawn in it. Colours are CSS classes `s1`…`s3` (strokes)
 //! and `f1`…`f3` (fills), so that a page's light and dark palettes hold for plots too.
 //!
-//! Not here: what is plotted (`version`).
+//! Not here: what is plotted (`version`), and rows of days (`days`).
 
 use chrono::NaiveDate;
 use maud::{Markup, html};
 
 /// Width of every plot in its own units; the page scales it. Narrow, so that text stays readable on a phone.
-const WIDTH: f64 = 460.0;
+pub(super) const WIDTH: f64 = 460.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 14.0;
+pub(super) const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 38.0;
 /// Points of one line; more cannot be told apart on paper.
@@ -97,7 +97,7 @@ fn decimals(step: f64) -> usize {
     (-step.log10().floor()).clamp(0.0, 8.0) as usize
 }
 
-fn day_ticks(days: &[NaiveDate], low: f64, high: f64) -> Vec<(f64, String)> {
+pub(super) fn day_ticks(days: &[NaiveDate], low: f64, high: f64) -> Vec<(f64, String)> {
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return Vec::new() };
     let long = (*last - *first).num_days() > 400;
     let step = (days.len() - 1).div_ceil(4).max(1);
@@ -126,11 +126,11 @@ pub(super) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    fn px(&self, x: f64) -> f64 {
+    pub(super) fn px(&self, x: f64) -> f64 {
         LEFT + (x - self.x.low) / self.x.span() * (WIDTH - LEFT - RIGHT)
     }
 
-    fn py(&self, y: f64) -> f64 {
+    pub(super) fn py(&self, y: f64) -> f64 {
         self.height - BOTTOM - (y - self.y.low) / self.y.span() * (self.height - BOTTOM - TOP)
     }
 
@@ -216,6 +216,31 @@ impl Frame<'_> {
         }
     }
 
+    /// A move at a place of the x axis: up, or back down. With `name`, its row and the word that stands beside it.
+    pub(super) fn flag(
+        &self,
+        x: f64,
+        y: f64,
+        is_back: bool,
+        said: &str,
+        name: Option<(usize, &str)>,
+    ) -> Markup {
+        let (px, py) = (self.px(x), self.py(y));
+        let (class, tip) = if is_back { ("down", 6.0) } else { ("up", -6.0) };
+        let (anchor, shift) = if px > WIDTH * 0.6 { ("end", -5.0) } else { ("start", 5.0) };
+        html! {
+            line.level x1=(at(px)) x2=(at(px)) y1=(TOP) y2=(self.height - BOTTOM) {}
+            path class=(class) d=(format!("M{} {}L{} {}L{} {}Z", at(px - 6.0), at(py - tip), at(px + 6.0), at(py - tip), at(px), at(py + tip))) {
+                title { (said) }
+            }
+            @if let Some((row, word)) = name {
+                text.note x=(at(px + shift)) y=(at(TOP + 10.0 + 13.0 * row as f64)) text-anchor=(anchor) {
+                    (word.chars().take(24).collect::<String>())
+                }
+            }
+        }
+    }
+
     /// A dot; its area says how much stands behind it.
     pub(super) fn dot(&self, x: f64, y: f64, radius: f64, class: &str, said: &str) -> Markup {
         html! {
@@ -232,7 +257,7 @@ impl Frame<'_> {
     }
 }
 
-fn canvas(title: &str, height: f64, inner: &Markup) -> Markup {
+pub(super) fn canvas(title: &str, height: f64, inner: &Markup) -> Markup {
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(title) {
             title { (title) }
@@ -242,7 +267,7 @@ fn canvas(title: &str, height: f64, inner: &Markup) -> Markup {
 }
 
 /// One decimal is a tenth of a pixel.
-fn at(value: f64) -> String {
+pub(super) fn at(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }

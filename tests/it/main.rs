@@ -15,6 +15,8 @@ mod import;
 mod model_files;
 mod nights;
 mod registry;
+mod report;
 mod spine;
 mod support;
+mod views;
 mod watch;

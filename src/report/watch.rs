@@ -1,0 +1,930 @@
+//! `aifx report`: what an operator should know of a line, on one page. [`WatchPage`] in, one self-contained HTML page out.
+//!
+//! Everything in it came from tables that other programs may write to: every text is escaped by the writer, and what is not
+//! there is said in words. Not here: gathering it (`jobs::watch`).
+
+use chrono::{DateTime, NaiveDate, Utc};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{
+    charts::{self, Reliability, legend},
+    days::{self, Cell, Row},
+    plot::{Axis, Frame, Unit},
+    text::{count, day, minute, number, percent, signed_percent},
+};
+use crate::evaluate::Bin;
+
+const STYLE: &str = concat!(include_str!("version.css"), include_str!("watch.css"));
+/// Names of moves that still fit beside each other on the equity line.
+const NAMED_MOVES: usize = 6;
+/// Rows of a list that are in sight at once; the others are folded away.
+const IN_SIGHT: usize = 12;
+/// Answers by what they said, in the order of [`DaySaid::n`]: class of the style, name.
+const ANSWERS: [(&str, &str); 5] =
+    [("f1", "buy"), ("f2", "sell"), ("hold", "hold"), ("gone", "no answer"), ("bad", "other")];
+
+/// Everything that the page says.
+#[derive(Debug, Clone, Default)]
+pub struct WatchPage {
+    /// The line.
+    pub line: String,
+    /// The instant that the report took for now.
+    pub as_of: DateTime<Utc>,
+    /// Since when it looks back.
+    pub from: DateTime<Utc>,
+    /// The version that answers.
+    pub production: Option<ProductionNow>,
+    /// Alerts, open ones first.
+    pub alerts: Vec<AlertText>,
+    /// The last look of the monitor.
+    pub last_look: Option<LastLook>,
+    /// The jobs, in the order of a day.
+    pub jobs: Vec<JobNow>,
+    /// What trades brought, by day; days without a trade are left out.
+    pub returns: Vec<DayReturned>,
+    /// Trades in no sum: without a size or a result.
+    pub n_unknown: u64,
+    /// Moves of production, oldest first.
+    pub moves: Vec<MoveOn>,
+    /// What the monitor measured, by day.
+    pub measured: Vec<DayMeasured>,
+    /// The last look's windows, shortest first.
+    pub windows: Vec<WindowNow>,
+    /// What the features looked like, by day.
+    pub drift: Vec<DayDrift>,
+    /// How far answers and what came agree, over the last look's longest window.
+    pub calibration: Option<Calibrated>,
+    /// What was answered, by day of the candle.
+    pub said: Vec<DaySaid>,
+    /// Each series of the line.
+    pub series: Vec<SeriesNow>,
+    /// What the jobs did, by day.
+    pub calendar: Vec<JobDays>,
+}
+
+/// The version that answers.
+#[derive(Debug, Clone)]
+pub struct ProductionNow {
+    /// Which.
+    pub version: String,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// When it came into production, where that is known.
+    pub promoted_at: Option<DateTime<Utc>>,
+    /// Accuracy on its test days.
+    pub test_accuracy: Option<f64>,
+}
+
+/// An alert.
+#[derive(Debug, Clone)]
+pub struct AlertText {
+    /// What it is about.
+    pub cause: String,
+    /// `info`, `warning` or `critical`.
+    pub severity: String,
+    /// For people.
+    pub message: String,
+    /// First seen.
+    pub since: Option<DateTime<Utc>>,
+    /// Gone since; none while it rings.
+    pub resolved: Option<DateTime<Utc>>,
+    /// How often it was seen.
+    pub n_seen: i64,
+}
+
+/// The last look of the monitor.
+#[derive(Debug, Clone)]
+pub struct LastLook {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// `none`, or what rang.
+    pub verdict: String,
+}
+
+/// A job.
+#[derive(Debug, Clone)]
+pub struct JobNow {
+    /// The command.
+    pub name: String,
+    /// When it last ended well.
+    pub last: Option<DateTime<Utc>>,
+    /// That it is late, in words.
+    pub overdue: Option<String>,
+}
+
+/// What the trades that closed on a day brought.
+#[derive(Debug, Clone, Copy)]
+pub struct DayReturned {
+    /// The day.
+    pub day: NaiveDate,
+    /// Trades.
+    pub n_trades: u64,
+    /// Of those, the won ones.
+    pub n_won: u64,
+    /// Share of the account.
+    pub account_return: f64,
+}
+
+/// A move of production.
+#[derive(Debug, Clone)]
+pub struct MoveOn {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Whether it went back.
+    pub is_rollback: bool,
+    /// Production before.
+    pub from: Option<String>,
+    /// Production after.
+    pub to: String,
+    /// Who or what.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Against the gate.
+    pub forced: bool,
+}
+
+/// What the monitor measured over its longest window.
+#[derive(Debug, Clone, Copy)]
+pub struct DayMeasured {
+    /// Day of the look.
+    pub day: NaiveDate,
+    /// Share right.
+    pub accuracy: Option<f64>,
+    /// Nats.
+    pub log_loss: Option<f64>,
+}
+
+/// What the answers of a window were worth.
+#[derive(Debug, Clone)]
+pub struct WindowNow {
+    /// Such as `7 days`.
+    pub name: String,
+    /// Answers.
+    pub n: usize,
+    /// Share right.
+    pub accuracy: Option<f64>,
+    /// Share that the indicator rule had right on the same samples.
+    pub indicator_accuracy: Option<f64>,
+    /// Nats.
+    pub log_loss: Option<f64>,
+    /// Return of the same answers as trades after costs.
+    pub roi: Option<f64>,
+    /// Share of those trades with a gain.
+    pub win_rate: Option<f64>,
+    /// Median time from the close of a candle to its answer, seconds.
+    pub delay_s: Option<f64>,
+}
+
+/// The features on a day.
+#[derive(Debug, Clone, Default)]
+pub struct DayDrift {
+    /// Day of the look.
+    pub day: NaiveDate,
+    /// Mean of z over the features.
+    pub z: Option<f64>,
+    /// Share of the reference's windows that lie as far off.
+    pub p: Option<f64>,
+    /// Name, z and p of each.
+    pub features: Vec<(String, Option<f64>, Option<f64>)>,
+}
+
+/// How far answers and what came agree.
+#[derive(Debug, Clone)]
+pub struct Calibrated {
+    /// When it was measured.
+    pub at: DateTime<Utc>,
+    /// The window, in words.
+    pub window: String,
+    /// Samples.
+    pub n: usize,
+    /// Answers of similar confidence.
+    pub bins: Vec<Bin>,
+    /// Expected calibration error.
+    pub ece: f64,
+    /// The 95th percentile of that of a calibrated model.
+    pub ece_by_chance: f64,
+}
+
+/// How often a day's answers said something.
+#[derive(Debug, Clone, Copy)]
+pub struct DaySaid {
+    /// Day of the candles.
+    pub day: NaiveDate,
+    /// Buy, sell, hold, no answer, something else.
+    pub n: [u64; 5],
+}
+
+/// A series of candles.
+#[derive(Debug, Clone)]
+pub struct SeriesNow {
+    /// Pair and timeframe.
+    pub name: String,
+    /// Closing of the last candle.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// Candles that should have come since.
+    pub n_missing: usize,
+    /// What the last collect said of it.
+    pub quality: Option<(String, DateTime<Utc>)>,
+}
+
+/// A job over the days.
+#[derive(Debug, Clone)]
+pub struct JobDays {
+    /// The command.
+    pub name: String,
+    /// Days on which it ran, or should have.
+    pub days: Vec<(NaiveDate, DayState, String)>,
+}
+
+/// How a job's day ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DayState {
+    /// It did its work.
+    Done,
+    /// It did its work, and the gate said no.
+    Refused,
+    /// It rightly did nothing.
+    Skipped,
+    /// It is at work.
+    Running,
+    /// It failed, or its process died.
+    Failed,
+    /// It was due and nothing ran.
+    Missed,
+}
+
+impl DayState {
+    const ALL: [DayState; 6] = [
+        DayState::Done,
+        DayState::Refused,
+        DayState::Skipped,
+        DayState::Running,
+        DayState::Failed,
+        DayState::Missed,
+    ];
+
+    /// Class of the style.
+    fn class(self) -> &'static str {
+        match self {
+            DayState::Done => "jdone",
+            DayState::Refused => "jrefused",
+            DayState::Skipped => "jskipped",
+            DayState::Running => "jrunning",
+            DayState::Failed => "jfailed",
+            DayState::Missed => "jmissed",
+        }
+    }
+
+    /// In a word.
+    fn name(self) -> &'static str {
+        match self {
+            DayState::Done => "done",
+            DayState::Refused => "done, gate said no",
+            DayState::Skipped => "rightly skipped",
+            DayState::Running => "running",
+            DayState::Failed => "failed",
+            DayState::Missed => "missed",
+        }
+    }
+}
+
+/// The page, complete.
+pub fn watch_page(page: &WatchPage) -> String {
+    let title = format!("{}: the watch", page.line);
+    let days = span(page);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main {
+                header {
+                    h1 { (title) }
+                    p { "as of " (minute(page.as_of)) " UTC, looking back to " (day(page.from)) }
+                }
+                (head(page))
+                (tiles(page))
+                (ringing(page))
+                h2 { "Results" }
+                div.grid { (equity(page, &days)) (accuracy(page, &days)) }
+                (windows(page))
+                (moves(page))
+                h2 { "What it answers" }
+                div.grid { (shares(page, &days)) (calibration(page)) }
+                h2 { "The market against what it learned from" }
+                div.grid { (drift(page, &days)) }
+                h2 { "Jobs and data" }
+                div.grid { (calendar(page, &days)) (jobs(page)) (series(page)) }
+                (past_alerts(page))
+                footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
+            } }
+        }
+    }
+    .into_string()
+}
+
+/// Every day of the page.
+fn span(page: &WatchPage) -> Vec<NaiveDate> {
+    let (first, last) = (page.from.date_naive(), page.as_of.date_naive());
+    first.iter_days().skip(1).take_while(|day| *day <= last).collect()
+}
+
+fn open(page: &WatchPage) -> impl Iterator<Item = &AlertText> {
+    page.alerts.iter().filter(|alert| alert.resolved.is_none())
+}
+
+fn late(page: &WatchPage) -> impl Iterator<Item = &SeriesNow> {
+    page.series.iter().filter(|series| series.closed_at.is_none() || series.n_missing > 0)
+}
+
+/// The headline, the mood and what follows from it.
+pub fn headline(page: &WatchPage) -> (&'static str, String) {
+    let n_ringing = open(page).count();
+    let rings = match n_ringing {
+        0 => "nothing rings".to_owned(),
+        1 => "1 alert rings".to_owned(),
+        n => format!("{n} alerts ring"),
+    };
+    match (&page.production, &page.last_look) {
+        (None, _) => ("open", format!("No version answers; {rings}")),
+        (Some(now), None) => {
+            ("open", format!("{} answers; the monitor has never looked; {rings}", now.version))
+        }
+        (Some(now), Some(_)) => {
+            let n_overdue = page.jobs.iter().filter(|job| job.overdue.is_some()).count();
+            let overdue = match n_overdue {
+                0 => String::new(),
+                1 => ", 1 job is overdue".to_owned(),
+                n => format!(", {n} jobs are overdue"),
+            };
+            let mood = if n_ringing > 0 {
+                "bad"
+            } else if n_overdue > 0 || late(page).next().is_some() {
+                "open"
+            } else {
+                "good"
+            };
+            (mood, format!("{} answers, {rings}{overdue}", now.version))
+        }
+    }
+}
+
+fn head(page: &WatchPage) -> Markup {
+    let (mood, text) = headline(page);
+    let sign = match mood {
+        "good" => "✓",
+        "bad" => "✗",
+        _ => "?",
+    };
+    html! {
+        section class=(format!("verdict {mood}")) {
+            strong.head { (sign) " " (text) }
+            p { (look_sentence(page)) }
+        }
+    }
+}
+
+fn look_sentence(page: &WatchPage) -> String {
+    let Some(look) = &page.last_look else {
+        return "aifx monitor has not looked at this line yet; it runs every hour once aifx cron install has been run."
+            .to_owned();
+    };
+    let hours = (page.as_of - look.at).num_minutes() as f64 / 60.0;
+    let stale =
+        if hours > 3.0 { " It should look every hour: what is below may be old." } else { "" };
+    let verdict = match look.verdict.as_str() {
+        "none" => "and had nothing to say".to_owned(),
+        other => match other.strip_prefix("alert:") {
+            Some(names) => format!("and heard {}", shortened(&names.replace(',', ", "), 200)),
+            None => format!("and said {}", shortened(other, 200)),
+        },
+    };
+    format!("The monitor last looked {} ({} UTC) {verdict}.{stale}", ago(hours), minute(look.at))
+}
+
+/// `20 min ago`, `5 h ago`, `3.2 days ago`.
+fn ago(hours: f64) -> String {
+    format!("{} ago", for_long(hours))
+}
+
+fn for_long(hours: f64) -> String {
+    if hours.abs() < 1.5 {
+        format!("{:.0} min", hours * 60.0)
+    } else if hours.abs() < 48.0 {
+        format!("{hours:.0} h")
+    } else {
+        format!("{:.1} days", hours / 24.0)
+    }
+}
+
+fn hours_since(page: &WatchPage, at: DateTime<Utc>) -> f64 {
+    (page.as_of - at).num_minutes() as f64 / 60.0
+}
+
+/// At most so many characters; a table may hold a novel.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most).chain(['…']).collect()
+}
+
+fn tiles(page: &WatchPage) -> Markup {
+    let tile = |name: &str, value: Option<String>, under: String, class: &str| {
+        html! {
+            div.tile {
+                span { (name) }
+                @match value {
+                    Some(value) => b class=(class) { (value) },
+                    None => b.na { "n/a" },
+                }
+                span { (under) }
+            }
+        }
+    };
+    let n_ringing = open(page).count();
+    let total: f64 = page.returns.iter().map(|one| one.account_return).sum();
+    let n_trades: u64 = page.returns.iter().map(|one| one.n_trades).sum();
+    let n_won: u64 = page.returns.iter().map(|one| one.n_won).sum();
+    let measured = page.measured.iter().rev().find_map(|one| one.accuracy);
+    let n_late = late(page).count();
+    let last = |name: &str| page.jobs.iter().find(|job| job.name == name).and_then(|job| job.last);
+    html! {
+        section.tiles aria-label="Key figures" {
+            @match &page.production {
+                Some(now) => (tile("Model age", Some(for_long(hours_since(page, now.made_at))), match now.promoted_at {
+                    Some(at) => format!("in production since {}", minute(at)),
+                    None => "never promoted on the record".to_owned(),
+                }, "")),
+                None => (tile("Model age", None, "nothing is in production".to_owned(), "")),
+            }
+            (tile("Ringing", Some(n_ringing.to_string()), format!("{} alerts in the period", page.alerts.len()), if n_ringing > 0 { "sad" } else { "" }))
+            (tile("Account return", (n_trades > 0).then(|| signed_percent(total)), match n_trades {
+                0 => "no trade has closed".to_owned(),
+                n => format!("after costs, {} trades, {} won", count(n as usize), percent(n_won as f64 / n as f64)),
+            }, ""))
+            (tile("Accuracy", measured.map(percent), match page.production.as_ref().and_then(|now| now.test_accuracy) {
+                Some(then) => format!("{} on its test days", percent(then)),
+                None => "the last window of the monitor".to_owned(),
+            }, ""))
+            (tile("Last answer", last("predict").map(|at| ago(hours_since(page, at))), last("outcomes").map_or_else(|| "none is settled yet".to_owned(), |at| format!("the last was settled {}", ago(hours_since(page, at)))), ""))
+            (tile("Series", Some(format!("{} of {}", page.series.len() - n_late, page.series.len())), if n_late == 0 { "are up to date".to_owned() } else { "are up to date; others are late".to_owned() }, if n_late > 0 { "sad" } else { "" }))
+        }
+    }
+}
+
+/// Why there is nothing to see.
+fn nothing(text: &str) -> Markup {
+    html! { p.nothing { (text) } }
+}
+
+fn ringing(page: &WatchPage) -> Markup {
+    let open: Vec<&AlertText> = open(page).collect();
+    if open.is_empty() {
+        return html! {};
+    }
+    html! {
+        h2 { "What rings" }
+        div.card { (alert_table(&open)) }
+    }
+}
+
+fn past_alerts(page: &WatchPage) -> Markup {
+    let past: Vec<&AlertText> =
+        page.alerts.iter().filter(|alert| alert.resolved.is_some()).collect();
+    html! {
+        h2 { "Alerts that are over" }
+        div.card {
+            @if past.is_empty() {
+                (nothing("No alert was raised and closed in this period."))
+            } @else {
+                (alert_table(&past[..past.len().min(IN_SIGHT)]))
+                @if past.len() > IN_SIGHT {
+                    details { summary { "The other " (past.len() - IN_SIGHT) } (alert_table(&past[IN_SIGHT..])) }
+                }
+            }
+        }
+    }
+}
+
+fn alert_table(alerts: &[&AlertText]) -> Markup {
+    let when = |alert: &AlertText| {
+        let since = alert.since.map_or_else(|| "n/a".to_owned(), minute);
+        let until = match alert.resolved {
+            Some(at) => format!("{since} to {}", minute(at)),
+            None => format!("since {since}"),
+        };
+        let times =
+            if alert.n_seen == 1 { "once".to_owned() } else { format!("{} times", alert.n_seen) };
+        format!("{until} UTC, seen {times}")
+    };
+    html! {
+        table.alerts {
+            tbody { @for alert in alerts { tr {
+                td { strong { (shortened(&alert.cause, 60)) } @if alert.severity != "critical" { br; span.soft { (shortened(&alert.severity, 20)) } } }
+                td.what { (shortened(&alert.message, 600)) br; span.soft { (when(alert)) } }
+            } } }
+        }
+    }
+}
+
+fn day_axis<'a>(days: &'a [NaiveDate]) -> Axis<'a> {
+    Axis { name: "", low: -0.5, high: days.len().max(2) as f64 - 0.5, unit: Unit::Days(days) }
+}
+
+/// The place of a day among the days.
+fn place(days: &[NaiveDate], day: NaiveDate) -> Option<usize> {
+    days.binary_search(&day).ok()
+}
+
+fn equity(page: &WatchPage, days: &[NaiveDate]) -> Markup {
+    let mut sums = vec![0.0; days.len()];
+    for one in &page.returns {
+        if let Some(place) = place(days, one.day) {
+            sums[place] += one.account_return;
+        }
+    }
+    let line: Vec<(f64, f64)> = sums
+        .iter()
+        .scan(0.0, |sum, day| {
+            *sum += day;
+            Some(*sum)
+        })
+        .enumerate()
+        .map(|(place, sum)| (place as f64, sum))
+        .collect();
+    let frame = Frame {
+        title: "Return of the account after costs, by day, with every move of production",
+        height: 290.0,
+        x: day_axis(days),
+        y: Axis::around(
+            "share of the account",
+            line.iter().map(|(_, y)| *y),
+            &[0.0],
+            Unit::Percent,
+        ),
+    };
+    let height_at = |place: usize| line.get(place).map_or(0.0, |(_, y)| *y);
+    let named = page.moves.len() <= NAMED_MOVES;
+    html! {
+        figure.card {
+            h3 { "Equity, and every move of production" }
+            @if page.returns.is_empty() && page.moves.is_empty() {
+                (nothing("No signal of production has been settled in this period: aifx predict answers closed candles, aifx outcomes settles them."))
+            } @else {
+                (legend(&[("s1", "account return"), ("up", "promotion"), ("down", "rollback")]))
+                (frame.svg(&html! {
+                    (frame.level(0.0))
+                    (frame.line(&line, "s1"))
+                    @for (row, one) in page.moves.iter().enumerate() {
+                        @if let Some(place) = place(days, one.at.date_naive()) {
+                            (frame.flag(place as f64, height_at(place), one.is_rollback, &move_text(one), named.then_some((row % 3, one.to.as_str()))))
+                        }
+                    }
+                }))
+                figcaption {
+                    "Settled signals of production after spread and slippage, each at the size that it was given, not reinvested; answers of shadows never count."
+                    @if page.returns.is_empty() { " No trade has closed in this period." }
+                    @if page.n_unknown > 0 { " " (count(page.n_unknown as usize)) " trades without a size or a result are left out." }
+                }
+            }
+        }
+    }
+}
+
+fn move_text(one: &MoveOn) -> String {
+    let what = if one.is_rollback { "rollback" } else { "promotion" };
+    let from = one.from.as_deref().map(|from| format!(" from {from}")).unwrap_or_default();
+    format!("{}: {what}{from} to {}", minute(one.at), one.to)
+}
+
+fn accuracy(page: &WatchPage, days: &[NaiveDate]) -> Markup {
+    let points: Vec<(f64, f64)> = page
+        .measured
+        .iter()
+        .filter_map(|one| Some((place(days, one.day)? as f64, one.accuracy?)))
+        .collect();
+    let then = page.production.as_ref().and_then(|now| now.test_accuracy);
+    let frame = Frame {
+        title: "Accuracy over the monitor's longest window, by day of the look",
+        height: 290.0,
+        x: day_axis(days),
+        y: Axis::around(
+            "share right",
+            points.iter().map(|(_, y)| *y).chain(then),
+            &[],
+            Unit::Percent,
+        ),
+    };
+    let last = page.measured.iter().rev().find_map(|one| one.log_loss);
+    html! {
+        figure.card {
+            h3 { "Accuracy, 30 days back" }
+            @if points.is_empty() {
+                (nothing("The monitor has not scored an answer yet: it takes answered candles whose label is known, and that production had not seen."))
+            } @else {
+                (legend(&[("s1", "as measured"), ("level", "on its test days")]))
+                (frame.svg(&html! {
+                    @if let Some(then) = then { (frame.level(then)) }
+                    (frame.line(&points, "s1"))
+                    @for (x, y) in &points { (frame.dot(*x, *y, 2.0, "f1", &percent(*y))) }
+                }))
+                figcaption {
+                    "Each day's last look, over the answers of the 30 days before it that the version in production had not seen."
+                    @if let Some(last) = last { " Log-loss of the last: " (number(last, 4)) " nats." }
+                }
+            }
+        }
+    }
+}
+
+fn windows(page: &WatchPage) -> Markup {
+    if page.windows.is_empty() {
+        return html! {};
+    }
+    let or = |value: Option<String>| value.unwrap_or_else(|| "n/a".to_owned());
+    html! {
+        h3.apart { "The last look, window by window" }
+        div.card {
+            div.scroll { table {
+                thead { tr { th { "Window" } th.num { "Answers" } th.num { "Accuracy" } th.num { "Indicator rule" } th.num { "Log-loss" } th.num { "Return" } th.num { "Won" } th.num { "Delay" } } }
+                tbody { @for one in &page.windows { tr {
+                    td { (shortened(&one.name, 40)) }
+                    td.num { (count(one.n)) }
+                    td.num { (or(one.accuracy.map(percent))) }
+                    td.num { (or(one.indicator_accuracy.map(percent))) }
+                    td.num { (or(one.log_loss.map(|value| number(value, 4)))) }
+                    td.num { (or(one.roi.map(signed_percent))) }
+                    td.num { (or(one.win_rate.map(percent))) }
+                    td.num { (or(one.delay_s.map(|seconds| for_long(seconds / 3600.0)))) }
+                } } }
+            } }
+            p.soft { "Answers that the version in production had not seen, as the monitor scores them: one position a series at a time, equal parts of the capital. The account above counts what was really answered, at its size." }
+        }
+    }
+}
+
+fn moves(page: &WatchPage) -> Markup {
+    let table = |moves: &[&MoveOn]| {
+        html! {
+            div.scroll { table {
+                thead { tr { th { "When (UTC)" } th { "Move" } th { "Who, and why" } } }
+                tbody { @for one in moves { tr {
+                    td.when { (minute(one.at)) }
+                    td.when { (if one.is_rollback { "▼ " } else { "▲ " }) (shortened(one.from.as_deref().unwrap_or("none"), 40)) " → " (shortened(&one.to, 40))
+                        br; span.soft { (if one.is_rollback { "rollback" } else { "promotion" }) @if one.forced { ", against the gate" } } }
+                    td.why { strong { (shortened(one.actor.as_deref().unwrap_or("n/a"), 60)) } " " (shortened(one.reason.as_deref().unwrap_or(""), 300)) }
+                } } }
+            } }
+        }
+    };
+    let newest: Vec<&MoveOn> = page.moves.iter().rev().collect();
+    html! {
+        h3.apart { "Moves of production" }
+        div.card {
+            @if newest.is_empty() {
+                (nothing("Production did not move in this period."))
+            } @else {
+                (table(&newest[..newest.len().min(IN_SIGHT)]))
+                @if newest.len() > IN_SIGHT {
+                    details { summary { "The other " (newest.len() - IN_SIGHT) } (table(&newest[IN_SIGHT..])) }
+                }
+            }
+        }
+    }
+}
+
+fn shares(page: &WatchPage, days: &[NaiveDate]) -> Markup {
+    let mut counts = vec![vec![0u64; days.len()]; ANSWERS.len()];
+    for one in &page.said {
+        if let Some(place) = place(days, one.day) {
+            for (class, n) in one.n.iter().enumerate() {
+                counts[class][place] += n;
+            }
+        }
+    }
+    let parts: Vec<(&str, &str, Vec<u64>)> = ANSWERS
+        .iter()
+        .zip(counts)
+        .filter(|(_, counts)| counts.iter().any(|n| *n > 0))
+        .map(|((class, name), counts)| (*class, *name, counts))
+        .collect();
+    let entries: Vec<(&str, &str)> = parts.iter().map(|(class, name, _)| (*class, *name)).collect();
+    let frame = Frame {
+        title: "Share of each answer, by day of the candle",
+        height: 290.0,
+        x: day_axis(days),
+        y: Axis { name: "share of answers", low: 0.0, high: 1.0, unit: Unit::Percent },
+    };
+    html! {
+        figure.card {
+            h3 { "Answers by class" }
+            @if parts.is_empty() {
+                (nothing("Production has answered no candle in this period: aifx predict answers each one as it closes."))
+            } @else {
+                (legend(&entries))
+                (frame.svg(&days::stack(&frame, &parts, days.len())))
+                figcaption { "A model that has collapsed fills the picture with one colour. Days without a column had no answers: the market is closed at weekends." }
+            }
+        }
+    }
+}
+
+fn calibration(page: &WatchPage) -> Markup {
+    match &page.calibration {
+        Some(found) => {
+            let note = format!(" Measured {} UTC, {}.", minute(found.at), found.window);
+            charts::reliability(
+                &Reliability {
+                    n: found.n,
+                    bins: &found.bins,
+                    ece: found.ece,
+                    ece_by_chance: found.ece_by_chance,
+                },
+                &note,
+            )
+        }
+        None => html! {
+            figure.card {
+                h3 { "Calibration" }
+                (nothing("There are no scored answers to hold confidence against: the monitor draws this from settled answers that production had not seen."))
+            }
+        },
+    }
+}
+
+/// The class of a distance in standard deviations.
+fn heat(z: f64) -> &'static str {
+    match z {
+        z if z < 1.0 => "w0",
+        z if z < 2.0 => "w1",
+        z if z < 3.0 => "w2",
+        z if z < 5.0 => "w3",
+        _ => "w4",
+    }
+}
+
+fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
+    let seen: Vec<&DayDrift> = page.drift.iter().filter(|one| !one.features.is_empty()).collect();
+    if seen.is_empty() {
+        return html! {
+            figure.card {
+                h3 { "Drift by feature and day" }
+                (nothing("There is no look at the features yet: the monitor needs enough trading days since production's data ended, and a reference that is long enough to judge them by."))
+            }
+        };
+    }
+    // The features that moved most of late come first.
+    let mut names: Vec<(&str, f64)> = Vec::new();
+    for one in &seen {
+        for (name, z, _) in &one.features {
+            let z = z.unwrap_or(f64::NEG_INFINITY);
+            match names.iter_mut().find(|(have, _)| have == name) {
+                // Later looks weigh more.
+                Some((_, sum)) => *sum = 0.9 * *sum + z.max(0.0),
+                None => names.push((name, z.max(0.0))),
+            }
+        }
+    }
+    names.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let overall = Row {
+        name: "all features".to_owned(),
+        cells: seen
+            .iter()
+            .filter_map(|one| {
+                let (day, z, p) = (place(days, one.day)?, one.z?, one.p?);
+                let said = format!("{}: mean z {}, p {}", one.day, number(z, 2), number(p, 3));
+                let class = if p <= 0.05 { "wbad" } else { "w0" };
+                Some(Cell { day, class, said: (p <= 0.05).then_some(said) })
+            })
+            .collect(),
+    };
+    let row = |name: &str| Row {
+        name: name.to_owned(),
+        cells: seen
+            .iter()
+            .filter_map(|one| {
+                let day = place(days, one.day)?;
+                let (_, z, p) = one.features.iter().find(|(have, _, _)| have == name)?;
+                let z = (*z)?;
+                let p = p.map(|p| format!(", p {}", number(p, 3))).unwrap_or_default();
+                let said = format!("{} {name}: z {}{p}", one.day, number(z, 1));
+                Some(Cell { day, class: heat(z), said: (z >= 2.0).then_some(said) })
+            })
+            .collect(),
+    };
+    // Side by side where there is room: a feature a line is high.
+    let (first, rest) = names.split_at(names.len().div_ceil(2));
+    let first: Vec<Row> =
+        std::iter::once(overall).chain(first.iter().map(|(name, _)| row(name))).collect();
+    let rest: Vec<Row> = rest.iter().map(|(name, _)| row(name)).collect();
+    let shades = [
+        ("w0", "z below 1"),
+        ("w1", "1 to 2"),
+        ("w2", "2 to 3"),
+        ("w3", "3 to 5"),
+        ("w4", "5 and more"),
+    ];
+    let with_all: Vec<_> = [("wbad", "all, p ≤ 0.05")].into_iter().chain(shades).collect();
+    html! {
+        figure.card {
+            h3 { "Drift by feature and day" }
+            (legend(&with_all))
+            (days::grid("Drift of the features that moved most, by day of the look", days, &first, 15.0))
+            figcaption { "z: distance from what production learned from, in standard deviations of the reference's own windows of the same length. Those that moved most of late stand on top. Blank: no look on that day." }
+        }
+        figure.card {
+            h3 { "The other features" }
+            (legend(&shades))
+            @if rest.is_empty() { (nothing("There are no others.")) } @else {
+                (days::grid("Drift of the other features, by day of the look", days, &rest, 15.0))
+            }
+        }
+    }
+}
+
+fn calendar(page: &WatchPage, days: &[NaiveDate]) -> Markup {
+    let rows: Vec<Row> = page
+        .calendar
+        .iter()
+        .map(|job| Row {
+            name: job.name.clone(),
+            cells: job
+                .days
+                .iter()
+                .filter_map(|(day, state, said)| {
+                    let said = (*state != DayState::Done || !said.is_empty())
+                        .then(|| format!("{day} {}: {}", state.name(), shortened(said, 200)));
+                    Some(Cell { day: place(days, *day)?, class: state.class(), said })
+                })
+                .collect(),
+        })
+        .collect();
+    let entries: Vec<(&str, &str)> =
+        DayState::ALL.iter().map(|state| (state.class(), state.name())).collect();
+    html! {
+        figure.card {
+            h3 { "Job calendar" }
+            @if rows.iter().all(|row| row.cells.is_empty()) {
+                (nothing("No job has run on this line in this period; aifx cron install starts them by the clock."))
+            } @else {
+                (legend(&entries))
+                (days::grid("What each job did, by day", days, &rows, 24.0))
+                figcaption { "The last run of each job on each day, UTC. collect, predict and outcomes are known by what they leave; missed is said of nightly jobs, collect and monitor." }
+            }
+        }
+    }
+}
+
+fn jobs(page: &WatchPage) -> Markup {
+    html! {
+        div.card {
+            h3 { "When jobs last ended well" }
+            div.scroll { table {
+                thead { tr { th { "Job" } th { "Last (UTC)" } th { "" } } }
+                tbody { @for job in &page.jobs { tr {
+                    td { (job.name) }
+                    td.when { (job.last.map_or_else(|| "never".to_owned(), minute)) }
+                    td.why { @if let Some(late) = &job.overdue { span.tag.seen { "overdue" } " " (late) } @else if let Some(last) = job.last { (ago(hours_since(page, last))) } }
+                } } }
+            } }
+        }
+    }
+}
+
+fn series(page: &WatchPage) -> Markup {
+    html! {
+        div.card.wide {
+            h3 { "Data" }
+            div.scroll { table {
+                thead { tr { th { "Series" } th { "Is it there?" } th { "Last candle closed (UTC)" } th { "The last collect said" } } }
+                tbody { @for one in &page.series { tr {
+                    td.when { (one.name) }
+                    td { @match (one.closed_at, one.n_missing) {
+                        (None, _) => span.tag.seen { "nothing" },
+                        (Some(_), 0) => span.tag.unseen { "up to date" },
+                        (Some(_), n) => { span.tag.seen { "late" } " " (count(n)) " missing" },
+                    } }
+                    td.when { @match one.closed_at {
+                        Some(at) => { (minute(at)) br; span.soft { (ago(hours_since(page, at))) } },
+                        None => "no candle",
+                    } }
+                    td.why { @match &one.quality {
+                        Some((said, at)) => { (shortened(said, 200)) " (" (minute(*at)) ")" },
+                        None => "never collected",
+                    } }
+                } } }
+            } }
+            p.soft { "A closed market is no delay: only candles that should have closed by now are missing." }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;
