@@ -34,6 +34,7 @@ pub mod rollback;
 mod scheduled;
 pub mod simulate;
 pub mod status;
+mod support;
 pub mod weekly;
 
 /// What a long job tells its caller while it works.

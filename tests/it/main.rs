@@ -17,4 +17,5 @@ mod nights;
 mod registry;
 mod spine;
 mod support;
+mod unlike;
 mod watch;
