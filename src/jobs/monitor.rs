@@ -8,6 +8,7 @@ mod alarms;
 mod drift;
 mod results;
 mod scene;
+mod support;
 mod triggers;
 
 pub use drift::Drift;
@@ -80,7 +81,7 @@ pub struct LineWatch {
 /// A question, its answer, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
-    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `data`, `accuracy`, `drift`,
+    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `support`, `data`, `accuracy`, `drift`,
     /// `probation`, `training`.
     pub name: &'static str,
     /// Whether somebody should look.
@@ -168,6 +169,9 @@ fn look_at_production(
     seen.alarms.push(alarms::production(version, &loads));
     if loads.is_err() {
         return Ok(0);
+    }
+    if let Ok(actor) = cast.loaded(version) {
+        seen.alarms.push(support::of(db, name, actor, app.as_of)?);
     }
     let scene = Scene::gather(app, db, (name, line), &mut cast, production)?;
     seen.alarms.push(alarms::data(&scene, app.as_of));

@@ -389,6 +389,7 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
         "model-age",
         "collapse",
         "production",
+        "support",
         "data",
         "accuracy",
         "drift",

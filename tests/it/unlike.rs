@@ -32,6 +32,14 @@ fn is_marked(answer: &&Value) -> bool {
     answer["out_of_support"].is_string()
 }
 
+/// Whether the monitor's question after support rings, and what it says.
+fn support_alarm(field: &Field, at: &str) -> (bool, String) {
+    let report = field.json_at(at, &["monitor"]);
+    let alarms = report["lines"][0]["alarms"].as_array().expect("alarms");
+    let alarm = alarms.iter().find(|alarm| alarm["name"] == "support").expect("asked");
+    (alarm["rings"] == true, alarm["text"].as_str().expect("why").to_owned())
+}
+
 /// Ranges that training never held; closes, and so volatility, stay what they are.
 fn stretch(field: &Field) {
     field.sql(
@@ -99,6 +107,12 @@ fn answers_on_windows_unlike_the_training_data_are_marked_or_held() {
     );
     let changed = "trading_signals WHERE signal = 'hold' AND held_instead_of IN ('buy', 'sell')";
     assert!(count(&field, changed) > 5);
+    let (rings, text) = support_alarm(&field, NOW);
+    assert!(
+        rings && text.contains("of 48 answers of the last 7 days lie out of support"),
+        "{text}"
+    );
+    assert_eq!(count(&field, "alerts WHERE cause = 'monitor:support:fx-direction'"), 1);
     // A hold is settled as one, whatever the model would have done.
     field.json_at("2025-10-16T12:00:00Z", &["outcomes"]);
     let as_trades = "trading_signals WHERE out_of_support IS NOT NULL AND abstained IS NULL
@@ -130,6 +144,8 @@ fn a_fine_tune_keeps_what_its_parent_knew_and_an_older_version_knows_nothing() {
     field.sql(&format!(
         "UPDATE model_versions SET manifest_sha256 = '{manifest}' WHERE version = 'v1.0'"
     ));
+    let (rings, text) = support_alarm(&field, NOW);
+    assert!(!rings && text.contains("v1.0 keeps no reference rows"), "{text}");
     let report = field.json_at(NOW, &["predict"]);
     assert_eq!((&report["version"], answers(&report).len()), (&"v1.0".into(), 48));
     assert!(
