@@ -2,10 +2,12 @@
 //!
 //! [`Predictions`] know whether their model has seen any of them: only [`Unseen`] ones give [`Figures`] that say out of
 //! sample. The trading day is the unit of every comparison: samples overlap and pairs move together (FORMULAS).
+//! [`estimate()`] says what answers should be worth whose labels nobody knows yet.
 //! Not here: what decides about a model (`gate`), trades (`backtest`).
 
 mod calibrate;
 mod compare;
+mod estimate;
 mod figures;
 mod monotony;
 
@@ -15,6 +17,7 @@ use crate::{lineage::SeenUntil, market::Micros};
 
 pub use calibrate::{Temperature, calibrate};
 pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
+pub use estimate::{Estimate, Estimated, Spread, estimate};
 pub use figures::{Bin, ClassFigures, EceNull, Figures, Intervals, Murphy};
 pub use monotony::{last_run, longest_run};
 
