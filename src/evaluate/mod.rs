@@ -175,6 +175,19 @@ impl<State> Predictions<State> {
         }
     }
 
+    /// Those of the series that are wanted.
+    pub fn of_series(&self, wanted: impl Fn(u32) -> bool) -> Self {
+        let kept: Vec<usize> = (0..self.len()).filter(|&i| wanted(self.series[i])).collect();
+        Predictions {
+            n_classes: self.n_classes,
+            probabilities: kept.iter().flat_map(|&i| self.row(i).iter().copied()).collect(),
+            truth: kept.iter().map(|&i| self.truth[i]).collect(),
+            decided_at_us: kept.iter().map(|&i| self.decided_at_us[i]).collect(),
+            series: kept.iter().map(|&i| self.series[i]).collect(),
+            state: PhantomData,
+        }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.truth.len()

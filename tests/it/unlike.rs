@@ -1,4 +1,5 @@
-//! What is unlike everything that a version has learned from: answers are marked or held, and a wild market is no lesson.
+//! What is unlike everything that a version has learned from: answers are marked or held, and a wild market is no lesson. And
+//! what answers should be worth before their labels come.
 
 use std::path::PathBuf;
 
@@ -194,4 +195,37 @@ fn a_market_wilder_than_the_reference_is_no_lesson() {
         answer["reason"].as_str().is_some_and(|why| why.contains("99.9th percentile"))
     });
     assert!(wild.count() > 40);
+}
+
+#[test]
+fn answers_of_a_daily_line_are_estimated_before_their_labels_come() {
+    let field = Field::new();
+    let hours = field.home.json(&["monitor", "--dry-run"]);
+    assert_eq!(hours["lines"][0]["outlook"], Value::Array(Vec::new()), "nobody answers yet");
+    let config = CONFIG
+        .replace("timeframes: [1h]", "timeframes: [1d]")
+        .replace("days: 60, epochs: 4", "days: 1000, epochs: 2");
+    let config = format!("{config}    signals: {{catch_up_hours: 700}}\n");
+    field.home.write("aifx.yaml", &config);
+    let market = ["--candles", "900", "--seed", "5", "--edge", "1"];
+    field.home.ok(&[&["simulate"], &market[..], &["--end", "2025-10-25T00:00:00Z"]].concat());
+    let trained = field.json_at("2025-09-21T01:00:00Z", &["train-weekly", "--no-promote"]);
+    assert_eq!(trained["version"], "v1.0");
+    field.json_at("2025-09-21T01:00:00Z", &["promote", "v1.0", "--force", "--reason", "test"]);
+    let at = "2025-10-20T01:00:00Z";
+    let n = answers(&field.json_at(at, &["predict"])).len();
+    let report = field.json_at(at, &["monitor", "--dry-run"]);
+    let outlook = &report["lines"][0]["outlook"][0];
+    assert_eq!((&outlook["timeframe"], &outlook["label_hours"]), (&"1d".into(), &168.into()));
+    let waiting = outlook["pending"]["n"].as_u64().expect("answers wait") as usize;
+    let settled = outlook["settled"]["estimate"]["n"].as_u64().expect("settled ones") as usize;
+    // Two pairs: the last trading week waits for its labels, the weeks before are settled.
+    assert!(waiting == 10 || waiting == 12, "{waiting} of {n}");
+    assert!(settled >= 20 && settled <= n, "{settled} of {n}");
+    let interval = outlook["pending"]["accuracy"]["interval"].as_array().expect("an interval");
+    let value = outlook["pending"]["accuracy"]["value"].as_f64().expect("a share");
+    let end = |i: usize| interval[i].as_f64().expect("a share");
+    assert!(end(0) <= value && value <= end(1) && end(1) <= 1.0);
+    let shown = field.home.ok(&["--as-of", at, "monitor", "--dry-run"]).stdout;
+    assert!(shown.contains("without a label should be right in"), "{shown}");
 }
