@@ -196,6 +196,12 @@ impl Cast {
         self.rows.iter().filter(live).map(|row| (row.version, row.status)).collect()
     }
 
+    /// The newest archived versions, at most `n`.
+    pub(crate) fn archived(&self, n: usize) -> Vec<Version> {
+        let archived = self.rows.iter().rev().filter(|row| row.status == Status::Archived);
+        archived.take(n).map(|row| row.version).collect()
+    }
+
     /// The newest versions in staging, at most `n`.
     pub(crate) fn shadows(&self, n: usize) -> Vec<Version> {
         let staging = self.rows.iter().rev().filter(|row| row.status == Status::Staging);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the support serves tests that come and go")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod ages;
 mod cli;
 mod config;
 mod connections;
