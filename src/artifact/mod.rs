@@ -36,6 +36,8 @@ pub const METRICS: &str = "metrics.json";
 pub const HISTORY: &str = "history.csv";
 /// Feature histograms of the training part.
 pub const REFERENCE: &str = "reference.json";
+/// Rows that stand for the training part, and how far from them is too far.
+pub const SUPPORT: &str = "support.safetensors";
 /// Inputs and outputs that a load is checked against.
 pub const PROBE: &str = "probe.safetensors";
 /// The report for people.

@@ -96,6 +96,13 @@ impl Report for MonthlyReport {
                 ),
             );
         }
+        if let Some(found) = &self.freshness {
+            let often = match found.retrain_after_days {
+                Some(days) => format!("replace a version after {days} days: {}", found.why),
+                None => format!("no interval follows: {}", found.why),
+            };
+            page.field("freshness", often);
+        }
         if !self.recommendation.is_empty() {
             page.field("recommended", &self.recommendation);
         }

@@ -70,6 +70,9 @@ impl Shown<'_> {
                 page.field(alarm.name, &alarm.text);
             }
         }
+        for outlook in line.outlook.iter().filter(|one| self.explain || one.pending.is_some()) {
+            page.field("outlook", &outlook.text);
+        }
         for trigger in &line.triggers {
             let ended = match (&trigger.ended, &trigger.held) {
                 (Some(ended), _) => ended.clone(),

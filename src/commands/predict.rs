@@ -11,7 +11,8 @@ use crate::{
 /// Answer every closed candle that production has not answered yet
 ///
 /// Each candle is answered once; a start after an outage catches up as far as signals.catch_up_hours. A candle whose
-/// window is not complete, or lies outside what the model was trained on, is abstained from, with the reason. Where
+/// window is not complete, or wilder than anything in training, is abstained from, with the reason; one that is
+/// unlike the training data otherwise is marked, and answered with hold where signals.out_of_support says so. Where
 /// production cannot be loaded, the version before it answers and an alert is raised.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx predict --json")]
@@ -56,7 +57,12 @@ impl Report for PredictReport {
                         price(answer.stop_loss),
                         price(answer.take_profit),
                         format!("{:.0} %", answer.size * 100.0),
-                        answer.reason.clone().unwrap_or_default(),
+                        answer
+                            .reason
+                            .as_ref()
+                            .or(answer.out_of_support.as_ref())
+                            .cloned()
+                            .unwrap_or_default(),
                     ]
                 })
                 .collect();

@@ -45,6 +45,12 @@ pub struct NewSignal {
     pub size: f64,
     /// When it is closed whatever the price.
     pub expires_at: DateTime<Utc>,
+    /// How unlike the training data its window is, where the version can tell.
+    pub dissimilarity: Option<f64>,
+    /// That this is too unlike, and what became of the signal.
+    pub out_of_support: Option<String>,
+    /// What the signal would have been otherwise, where it became a hold.
+    pub held_instead_of: Option<&'static str>,
 }
 
 /// The key that a new answer got.
@@ -306,6 +312,29 @@ impl Db {
         Ok(rows.iter().rev().map(said).collect())
     }
 
+    /// How many answers of a version to candles opening from `from` on know how unlike the training data their windows are, and
+    /// how many of those lie beyond the threshold. Shadows are none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn answers_outside(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        from: DateTime<Utc>,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<(i64, i64)> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT count(dissimilarity), count(out_of_support) FROM trading_signals
+                  WHERE line = $1 AND model_version = $2 AND candle_timestamp >= $3 AND answered_as_of <= $4 AND NOT shadow",
+                &[&line.as_str(), &version.to_string(), &from, &as_of],
+            )
+            .failed("cannot count the answers out of support")?;
+        Ok((row.get(0), row.get(1)))
+    }
+
     /// What became of the buys and sells (and holds, where they are wanted) of a line on candles opening from `from` on, as far as it was settled at `as_of`; those
     /// on one candle in the order in which they were written.
     ///
@@ -369,19 +398,23 @@ impl Db {
             signals.iter().map(|one| one.abstained.as_deref()).collect();
         let candles: Vec<DateTime<Utc>> = signals.iter().map(|one| one.candle_at).collect();
         let expiries: Vec<DateTime<Utc>> = signals.iter().map(|one| one.expires_at).collect();
+        let outside: Vec<Option<&str>> =
+            signals.iter().map(|one| one.out_of_support.as_deref()).collect();
+        let held: Vec<Option<&str>> = signals.iter().map(|one| one.held_instead_of).collect();
         let probabilities: Vec<&serde_json::Value> =
             signals.iter().map(|one| &one.probabilities).collect();
         let rows = tx
             .query(
                 "INSERT INTO trading_signals (line, model_version, answered_as_of, pair, timeframe, signal, abstained,
                         candle_timestamp, expires_at, probabilities, confidence, entry_price, stop_loss, take_profit,
-                        position_size, shadow)
+                        position_size, dissimilarity, out_of_support, held_instead_of, shadow)
                  SELECT $1, $2, $3, s.*, $16 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
                         $9::timestamptz[], $10::jsonb[], $11::float8[], $12::float8[], $13::float8[], $14::float8[],
-                        $15::float8[]) AS s
+                        $15::float8[], $17::float8[], $18::text[], $19::text[]) AS s
                  ON CONFLICT (coalesce(line, ''), model_version, pair, timeframe, candle_timestamp)
                     WHERE model_version IS NOT NULL AND candle_timestamp IS NOT NULL DO NOTHING
-                 RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8, id::text",
+                 RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8, id::text,
+                           out_of_support IS NOT NULL",
                 &[
                     &line.as_str(),
                     &version.to_string(),
@@ -399,6 +432,9 @@ impl Db {
                     &numbers(&|one| one.take_profit),
                     &numbers(&|one| Some(one.size)),
                     &shadow,
+                    &numbers(&|one| one.dissimilarity),
+                    &outside,
+                    &held,
                 ],
             )
             .failed(doing)?;
@@ -408,6 +444,7 @@ impl Db {
                 "timeframe": row.get::<_, String>(1), "signal": row.get::<_, String>(2),
                 "candle": row.get::<_, DateTime<Utc>>(3), "confidence": row.get::<_, Option<f64>>(4),
                 "entry": row.get::<_, Option<f64>>(5), "signal_id": row.get::<_, String>(6),
+                "out_of_support": row.get::<_, bool>(7),
             })
         };
         // A shadow's answer is compared, never traded: nobody is told of it.

@@ -1,11 +1,14 @@
 //! What the features looked like when a model was made: [`Reference`], the content of a version's `reference.json`; and
-//! whether a later window still looks like that: [`Calibration`].
+//! whether a later window still looks like that: [`Calibration`] of many rows, feature by feature, [`Support`] of one row,
+//! by its distance from all that was learned from.
 //!
 //! Invariant: made from training rows only, so that whatever is compared with it later is news. Not here: which windows are
 //! looked at, and what follows (`jobs`).
 
+mod support;
 mod window;
 
+pub use support::{MAX_MEDOIDS, MIN_DAYS, Support, SupportError};
 pub use window::{Calibration, FeatureDrift, MIN_WINDOWS, WindowVerdict};
 
 use serde::{Deserialize, Serialize};

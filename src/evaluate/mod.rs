@@ -2,10 +2,12 @@
 //!
 //! [`Predictions`] know whether their model has seen any of them: only [`Unseen`] ones give [`Figures`] that say out of
 //! sample. The trading day is the unit of every comparison: samples overlap and pairs move together (FORMULAS).
+//! [`estimate()`] says what answers should be worth whose labels nobody knows yet.
 //! Not here: what decides about a model (`gate`), trades (`backtest`).
 
 mod calibrate;
 mod compare;
+mod estimate;
 mod figures;
 mod monotony;
 
@@ -15,6 +17,7 @@ use crate::{lineage::SeenUntil, market::Micros};
 
 pub use calibrate::{Temperature, calibrate};
 pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
+pub use estimate::{Estimate, Estimated, Spread, estimate};
 pub use figures::{Bin, ClassFigures, EceNull, Figures, Intervals, Murphy};
 pub use monotony::{last_run, longest_run};
 
@@ -168,6 +171,19 @@ impl<State> Predictions<State> {
             truth: self.truth[first..].to_vec(),
             decided_at_us: self.decided_at_us[first..].to_vec(),
             series: self.series[first..].to_vec(),
+            state: PhantomData,
+        }
+    }
+
+    /// Those of the series that are wanted.
+    pub fn of_series(&self, wanted: impl Fn(u32) -> bool) -> Self {
+        let kept: Vec<usize> = (0..self.len()).filter(|&i| wanted(self.series[i])).collect();
+        Predictions {
+            n_classes: self.n_classes,
+            probabilities: kept.iter().flat_map(|&i| self.row(i).iter().copied()).collect(),
+            truth: kept.iter().map(|&i| self.truth[i]).collect(),
+            decided_at_us: kept.iter().map(|&i| self.decided_at_us[i]).collect(),
+            series: kept.iter().map(|&i| self.series[i]).collect(),
             state: PhantomData,
         }
     }

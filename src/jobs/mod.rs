@@ -36,6 +36,7 @@ pub mod rollback;
 mod scheduled;
 pub mod simulate;
 pub mod status;
+mod support;
 pub mod watch_report;
 pub mod weekly;
 

@@ -6,11 +6,14 @@
 
 mod alarms;
 mod drift;
+mod outlook;
 mod results;
 mod scene;
+mod support;
 mod triggers;
 
 pub use drift::Drift;
+pub use outlook::{Outlook, Settled};
 pub use results::{Promised, Results};
 pub use triggers::Trigger;
 
@@ -71,6 +74,8 @@ pub struct LineWatch {
     pub promised: Promised,
     /// The last window of features against the reference.
     pub drift: Option<Drift>,
+    /// What answers should be worth whose labels are not known yet, a timeframe each.
+    pub outlook: Vec<Outlook>,
     /// Promotions that may yet be taken back.
     pub probation: Vec<Watched>,
     /// Jobs that are wanted, and what became of them.
@@ -80,7 +85,7 @@ pub struct LineWatch {
 /// A question, its answer, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
-    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `data`, `accuracy`, `drift`,
+    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `support`, `data`, `accuracy`, `drift`,
     /// `probation`, `training`.
     pub name: &'static str,
     /// Whether somebody should look.
@@ -135,6 +140,7 @@ fn look(
         n_stored: 0,
         promised: Promised::default(),
         drift: None,
+        outlook: Vec::new(),
         probation: Vec::new(),
         triggers: Vec::new(),
     };
@@ -169,11 +175,15 @@ fn look_at_production(
     if loads.is_err() {
         return Ok(0);
     }
+    if let Ok(actor) = cast.loaded(version) {
+        seen.alarms.push(support::of(db, name, actor, app.as_of)?);
+    }
     let scene = Scene::gather(app, db, (name, line), &mut cast, production)?;
     seen.alarms.push(alarms::data(&scene, app.as_of));
     seen.results = results::of(app, db, (name, line), &scene)?;
     seen.n_stored = scene.answers.n_stored;
     seen.alarms.push(results::accuracy(line, results::month(&seen.results), &seen.promised));
+    seen.outlook = outlook::of(&scene, line, &cast, app.as_of);
     seen.drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(seen.drift.as_ref()));
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);

@@ -35,7 +35,7 @@ use crate::{
     lineage::{LineName, Period, SeenUntil, Status, Version},
     market::{calendar, instant},
     notify::{self, Delivery, Letter, Mood},
-    rank::{self, Degradation, Score, Terms},
+    rank::{self, Degradation, Freshness, Score, SkillOfDay, Terms},
     report, stats,
 };
 
@@ -45,6 +45,8 @@ const DAYS: i64 = 30;
 const MIN_DAYS: usize = 5;
 /// Of the model confidence set.
 const LEVEL: f64 = 0.90;
+/// Archived versions that the freshness curve asks besides the live ones: each costs a pass over the month.
+const MAX_ARCHIVED: usize = 12;
 /// Blocks of days for the probability of backtest overfitting.
 const PBO_BLOCKS: usize = 8;
 
@@ -117,6 +119,8 @@ pub struct MonthlyReport {
     pub promoted: bool,
     /// Production against what it was worth at its promotion.
     pub degradation: Option<Degradation>,
+    /// Skill against the age of versions, archived ones too.
+    pub freshness: Option<Freshness>,
     /// What the report recommends.
     pub recommendation: String,
     /// Versions that were retired.
@@ -144,6 +148,7 @@ impl MonthlyReport {
             gate: Gate::default(),
             promoted: false,
             degradation: None,
+            freshness: None,
             recommendation: String::new(),
             retired: Vec::new(),
             files: Vec::new(),
@@ -393,6 +398,7 @@ impl Month {
                 Err(why) => silent.push(nothing(why)),
             }
         }
+        report.freshness = self.freshness(&answered, &prior, &asked, n_classes)?;
         let order = self.order(line, &mut answered);
         let mut trials = Vec::new();
         for (one, placed) in answered.iter().zip(order) {
@@ -451,6 +457,38 @@ impl Month {
             .and_then(|first| self.cast.actor(first.version).ok())
             .and_then(|actor| actor.files.get(artifact::HISTORY).map(<[u8]>::to_vec));
         Ok(Ranking { report, trials, answered, history })
+    }
+
+    /// What the live versions and the newest archived ones saved by day, against their age. An archived version whose files are
+    /// gone, or that answers another question, is not asked.
+    fn freshness(
+        &mut self,
+        answered: &[Answered],
+        prior: &Predictions<Unseen>,
+        asked: &[Sample],
+        n_classes: usize,
+    ) -> anyhow::Result<Option<Freshness>> {
+        let mut saved: Vec<(Version, Vec<DayDifference>)> =
+            answered.iter().map(|one| (one.version, one.saved.clone())).collect();
+        for version in self.cast.archived(MAX_ARCHIVED) {
+            let found = self.cast.unseen(version, &self.material, asked, n_classes);
+            let Ok(Answers { predictions, .. }) = found else { continue };
+            let compared = evaluate::compare(&predictions, prior).map_err(Fault::integrity)?;
+            saved.push((version, compared.days));
+        }
+        let mut days = Vec::new();
+        for (number, (version, saved)) in saved.iter().enumerate() {
+            let Some(seen) = self.cast.row(*version).and_then(|row| row.seen_until) else {
+                continue;
+            };
+            days.extend(saved.iter().map(|day| SkillOfDay {
+                version: number,
+                day: day.day,
+                age_days: (day.day - seen.date_naive()).num_days().max(0) as f64,
+                skill: day.log_loss,
+            }));
+        }
+        Ok(rank::freshness(&days))
     }
 
     fn judge_best(
@@ -683,6 +721,7 @@ fn write(
         verdict: report.gate.verdict().cloned(),
         judged: report.best.map(|version| version.to_string()),
         degradation: report.degradation,
+        freshness: report.freshness.clone(),
         retired: report.retired.iter().map(ToString::to_string).collect(),
     };
     let mut files = Vec::new();

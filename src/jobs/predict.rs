@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{
     alerts, daily, loading, material,
     replay::{self, Actor, Cast},
+    support,
 };
 use crate::{
     config::{App, LineConfig},
@@ -29,7 +30,7 @@ use crate::{
     labels::LabelRule,
     lineage::{LineName, Version},
     market::{Candles, Pair, Timeframe, calendar, instant},
-    signal::{self, Signal},
+    signal::{self, OutOfSupport, Signal},
 };
 
 /// The column that levels by range are measured in.
@@ -59,6 +60,12 @@ pub struct Answer {
     pub signal: &'static str,
     /// Why there is no answer.
     pub reason: Option<String>,
+    /// Distance of the window from what the version has learned from, where it can tell: 1 is the mean distance of two training rows.
+    pub dissimilarity: Option<f64>,
+    /// That this is beyond the version's threshold, and what became of the signal.
+    pub out_of_support: Option<String>,
+    /// `buy` or `sell`: what the signal would have been, where that made it a hold.
+    pub held_instead_of: Option<&'static str>,
     /// Calibrated probability of the signal.
     pub confidence: Option<f64>,
     /// Probability of each class.
@@ -437,7 +444,7 @@ fn ask<'a>(
     let spec = actor.predictor.spec();
     let set = feature_set(actor)?;
     let all: &[Features] = &computed[set.name];
-    let support = daily::support(actor)?;
+    let known = daily::support(actor)?;
     let mut asked = Vec::new();
     let mut offset = 0;
     for ((candles, &first), features) in waiting.candles.iter().zip(&waiting.first).zip(all) {
@@ -446,18 +453,31 @@ fn ask<'a>(
         for row in first..candles.len() {
             let unbroken_from =
                 gaps.iter().rev().find(|gap| gap.row <= row).map_or(0, |gap| gap.row);
-            let why = if row + 1 < features.first_complete_row() + spec.lookback {
+            let incomplete = if row + 1 < features.first_complete_row() + spec.lookback {
                 Some(format!("fewer than {} candles before it", set.warm_up + spec.lookback))
             } else if row + 1 < unbroken_from + spec.lookback {
                 Some("its window spans a gap".to_owned())
             } else {
-                support.as_ref().and_then(|support| support.objection(features, row))
+                None
             };
-            asked.push(Asked { series: features, candles, row, place: (offset + row) as u32, why });
+            let whole = incomplete.is_none();
+            let why = incomplete
+                .or_else(|| known.as_ref().and_then(|known| known.objection(features, row)));
+            let place = (offset + row) as u32;
+            let far = None;
+            asked.push(Asked { series: features, candles, row, place, whole, why, far });
         }
         offset += candles.len();
     }
     let windows = replay::windows(&actor.predictor, all);
+    if let Some(support) = support::of_version(actor)? {
+        let whole: Vec<&mut Asked<'_>> = asked.iter_mut().filter(|one| one.whole).collect();
+        let places: Vec<u32> = whole.iter().map(|one| one.place).collect();
+        let indices = support::dissimilarity(&support, &windows, &places);
+        for (one, index) in whole.into_iter().zip(indices) {
+            one.far = Some(Far { index, threshold: support.threshold() });
+        }
+    }
     let places: Vec<u32> =
         asked.iter().filter(|one| one.why.is_none()).map(|one| one.place).collect();
     let probabilities = actor.predictor.probabilities(&windows, &places);
@@ -477,8 +497,31 @@ struct Asked<'a> {
     row: usize,
     /// Among the rows of all series.
     place: u32,
+    /// Whether its window is complete.
+    whole: bool,
     /// Why it is not answered.
     why: Option<String>,
+    /// How far its window lies from what was learned from, where the version can tell.
+    far: Option<Far>,
+}
+
+/// A dissimilarity beside what is too much of it.
+#[derive(Clone, Copy)]
+struct Far {
+    index: f64,
+    threshold: f64,
+}
+
+impl Far {
+    /// That it is too far; nothing where it is not.
+    fn objection(self, version: Version) -> Option<String> {
+        (self.index > self.threshold).then(|| {
+            format!(
+                "its window is unlike the training data of {version}: dissimilarity {:.2}, beyond {:.2}",
+                self.index, self.threshold
+            )
+        })
+    }
 }
 
 impl Asked<'_> {
@@ -504,6 +547,18 @@ impl Asked<'_> {
             signal::decide(p, side, win, entry, atr, &line.signals)
         });
         debug_assert!(decided <= app.as_of);
+        let mut outside = self.far.and_then(|far| far.objection(actor.version));
+        let mut held_instead_of = None;
+        let signal = match (signal, &mut outside) {
+            (Some(signal), Some(why)) if line.signals.out_of_support == OutOfSupport::Hold => {
+                if signal.side.is_some() {
+                    why.push_str(&format!("; hold instead of {}", signal.name()));
+                    held_instead_of = Some(signal.name());
+                }
+                Some(signal.held())
+            }
+            _ => signal,
+        };
         Answer {
             signal_id: None,
             pair: candles.pair().clone(),
@@ -511,6 +566,9 @@ impl Asked<'_> {
             candle: instant(candles.open_at_us()[*row]),
             signal: signal.as_ref().map_or("abstain", Signal::name),
             reason: self.why.clone(),
+            dissimilarity: self.far.map(|far| far.index),
+            out_of_support: outside,
+            held_instead_of,
             confidence: signal.map(|signal| signal.confidence),
             probabilities: probabilities
                 .into_iter()
@@ -539,6 +597,9 @@ fn row_of(answer: &Answer) -> anyhow::Result<NewSignal> {
         take_profit: answer.take_profit,
         size: answer.size,
         expires_at: answer.expires,
+        dissimilarity: answer.dissimilarity,
+        out_of_support: answer.out_of_support.clone(),
+        held_instead_of: answer.held_instead_of,
     })
 }
 

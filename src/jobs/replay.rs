@@ -170,6 +170,21 @@ impl Cast {
         })
     }
 
+    /// What a version answered to candles of a timeframe that closed after an instant, as far as [`Cast::recall`] has read it: the
+    /// close of each and its probabilities, in order of time and pair.
+    pub(crate) fn stored_since(
+        &self,
+        version: Version,
+        timeframe: Timeframe,
+        since_us: i64,
+    ) -> Vec<(i64, Vec<f64>)> {
+        let Some(stored) = self.stored.get(&version) else { return Vec::new() };
+        let mut found: Vec<(&Decision, &Vec<f64>)> =
+            stored.iter().filter(|(key, _)| key.1 == timeframe && key.2 > since_us).collect();
+        found.sort_by_key(|((pair, _, closed_us), _)| (*closed_us, pair.to_string()));
+        found.into_iter().map(|((_, _, closed_us), row)| (*closed_us, row.clone())).collect()
+    }
+
     /// The version that is in production now.
     pub(crate) fn production(&self) -> Option<&VersionRow> {
         self.rows.iter().find(|row| row.status == Status::Production)
@@ -179,6 +194,12 @@ impl Cast {
     pub(crate) fn live(&self) -> Vec<(Version, Status)> {
         let live = |row: &&VersionRow| matches!(row.status, Status::Staging | Status::Production);
         self.rows.iter().filter(live).map(|row| (row.version, row.status)).collect()
+    }
+
+    /// The newest archived versions, at most `n`.
+    pub(crate) fn archived(&self, n: usize) -> Vec<Version> {
+        let archived = self.rows.iter().rev().filter(|row| row.status == Status::Archived);
+        archived.take(n).map(|row| row.version).collect()
     }
 
     /// The newest versions in staging, at most `n`.

@@ -26,6 +26,7 @@ use super::{
     material::{self, Material, PastSignals},
     replay::{Cast, LeftOut},
     scheduled::{self, Ended, Job, Start},
+    support,
 };
 use crate::{
     artifact::{self, VersionFiles},
@@ -525,6 +526,10 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     files.insert(artifact::METRICS, pretty(&metrics)?)?;
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
     files.insert(artifact::REFERENCE, pretty(work.reference)?)?;
+    // Few days cannot tell what other days are like: such a version looks at no distance.
+    if let Some(support) = support::learned(folds, work.settings.fit.seed) {
+        files.insert(artifact::SUPPORT, support.to_bytes())?;
+    }
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
     files.insert(artifact::TORCHSCRIPT, loading::torchscript(&predictor)?)?;
     let page = page::version_report(work, version, &assessment, predictor.spec(), &verdict);

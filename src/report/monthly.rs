@@ -13,7 +13,7 @@ use crate::{
     backtest,
     evaluate::{Figures, Interval},
     gate::Verdict,
-    rank::{Degradation, Score},
+    rank::{AgeClass, Degradation, Freshness, Score},
 };
 
 const STYLE: &str = include_str!("version.css");
@@ -48,6 +48,8 @@ pub struct MonthlyPage {
     pub judged: Option<String>,
     /// Production now against production at its promotion.
     pub degradation: Option<Degradation>,
+    /// Skill against the age of versions.
+    pub freshness: Option<Freshness>,
     /// Versions that were deleted.
     pub retired: Vec<String>,
 }
@@ -122,6 +124,7 @@ pub fn monthly_page(page: &MonthlyPage) -> String {
                 (ranking(page))
                 (scores(page))
                 (degradation(page))
+                @if let Some(found) = &page.freshness { (freshness(found)) }
                 @if let (Some(verdict), Some(judged)) = (&page.verdict, &page.judged) {
                     p.soft { "Below: the gate on " (judged) ", the best that was not in production." }
                     (gate::section(verdict))
@@ -346,6 +349,77 @@ fn degradation(page: &MonthlyPage) -> Markup {
     }
 }
 
+fn freshness_sentence(found: &Freshness) -> String {
+    match found.retrain_after_days {
+        Some(days) => format!("A version should be replaced after {days} days: {}.", found.why),
+        None => format!("How often a new version is needed cannot be said: {}.", found.why),
+    }
+}
+
+/// The ages of a class, days.
+fn ages(age: &AgeClass) -> String {
+    match age.until_days {
+        Some(until) if until == age.from_days + 1 => age.from_days.to_string(),
+        Some(until) => format!("{} to {}", age.from_days, until - 1),
+        None => format!("{} and more", age.from_days),
+    }
+}
+
+fn freshness(found: &Freshness) -> Markup {
+    let ends = found.ages.iter().flat_map(|age| {
+        let (low, high) = age.interval.unwrap_or((age.skill, age.skill));
+        [low, high]
+    });
+    // In the middle of the days that a class holds; the last one is open.
+    let x = |age: &AgeClass| {
+        f64::from(age.from_days + age.until_days.unwrap_or(age.from_days + 15) - 1) / 2.0
+    };
+    let last = found.ages.last().map_or(1.0, x);
+    let frame = plot::Frame {
+        title: "Log-loss saved against the class prior, by age of the version",
+        height: 270.0,
+        x: plot::Axis { name: "age, days", low: -0.5, high: last + 1.0, unit: plot::Unit::Number },
+        y: plot::Axis::around("nats saved", ends, &[0.0], plot::Unit::Number),
+    };
+    let points: Vec<(f64, f64)> = found.ages.iter().map(|age| (x(age), age.skill)).collect();
+    html! {
+        h2 { "How fast do versions age?" }
+        div.grid {
+            figure.card {
+                h3 { "Skill by age" }
+                (frame.svg(&html! {
+                    (frame.level(0.0))
+                    @for age in &found.ages {
+                        @if let Some((low, high)) = age.interval { (frame.whisker(x(age), low, high, "")) }
+                    }
+                    (frame.line(&points, "s1"))
+                    @for age in &found.ages {
+                        (frame.dot(x(age), age.skill, 4.0, "f1", &format!("{} days: {}", ages(age), signed(age.skill, 4))))
+                    }
+                }))
+                figcaption { "Days since the last instant that a version had seen (of a weekly one the end of validation, its test part comes after); grey: 95 % over days. Above zero it knows more than the class shares." }
+            }
+            div.card {
+                h3 { "What follows" }
+                p { (freshness_sentence(found)) }
+                div.scroll { table {
+                    thead { tr { th { "Age, days" } th.num { "Days" } th.num { "Versions" } th.num { "Saved (95 %)" } } }
+                    tbody { @for age in &found.ages { tr {
+                        td { (ages(age)) }
+                        td.num { (age.n_days) }
+                        td.num { (age.n_versions) }
+                        td.num {
+                            (signed(age.skill, 4))
+                            @if let Some((low, high)) = age.interval { " (" (signed(low, 4)) " to " (signed(high, 4)) ")" }
+                        }
+                    } } }
+                } }
+                p.soft { "Live versions and the newest archived ones, on days that they had not seen; several on one day count once." }
+            }
+        }
+    }
+}
+
 fn closer(first: &MonthlyFirst) -> Markup {
     html! {
         h2 { (first.version) ", which ranks first" }
@@ -412,6 +486,21 @@ pub fn monthly_markdown(page: &MonthlyPage) -> String {
         text.push_str(&line);
     }
     text.push_str(&format!("\n## Production\n\n{}\n", degradation_sentence(page)));
+    if let Some(found) = &page.freshness {
+        text.push_str(&format!("\n## Freshness\n\n{}\n\n", escaped(&freshness_sentence(found))));
+        text.push_str(
+            "| Age, days | Days | Versions | Log-loss saved |\n| --- | --- | --- | --- |\n",
+        );
+        for age in &found.ages {
+            let skill = signed(age.skill, 4);
+            text.push_str(&format!(
+                "| {} | {} | {} | {skill} |\n",
+                ages(age),
+                age.n_days,
+                age.n_versions
+            ));
+        }
+    }
     if let (Some(verdict), Some(judged)) = (&page.verdict, &page.judged) {
         text.push_str(&format!("\n## The gate on {judged}\n\n{}\n\n", escaped(&verdict.summary())));
         text.push_str("| Rule | Verdict | In words |\n| --- | --- | --- |\n");

@@ -34,6 +34,17 @@ impl Distance {
     }
 }
 
+/// What becomes of a signal whose window is unlike everything that the version has learned from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutOfSupport {
+    /// It is marked, and stays what it is.
+    #[default]
+    Mark,
+    /// It is marked and becomes a hold.
+    Hold,
+}
+
 /// How a line's answers become signals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -50,6 +61,8 @@ pub struct SignalConfig {
     pub catch_up_hours: u32,
     /// So many of the newest versions in staging answer beside production, for comparison alone.
     pub shadows: usize,
+    /// What becomes of a signal on a window unlike the training data.
+    pub out_of_support: OutOfSupport,
     /// From a confidence on, the share of the account; highest confidence first.
     pub sizes: Vec<[f64; 2]>,
 }
@@ -63,6 +76,7 @@ impl Default for SignalConfig {
             time_out_minutes: None,
             catch_up_hours: 24,
             shadows: 0,
+            out_of_support: OutOfSupport::Mark,
             sizes: vec![[0.8, 0.15], [0.7, 0.10], [0.6, 0.07], [0.0, 0.05]],
         }
     }
@@ -135,6 +149,11 @@ impl Signal {
             Some(Side::Sell) => "sell",
             None => "hold",
         }
+    }
+
+    /// The same answer without a position: its confidence stays what the model said.
+    pub fn held(self) -> Signal {
+        Signal { side: None, stop_loss: None, take_profit: None, size: 0.0, ..self }
     }
 }
 
@@ -305,6 +324,10 @@ mod tests {
         class as i8 - 1
     }
 
+    fn buy_of(config: &SignalConfig) -> Signal {
+        decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, config)
+    }
+
     #[test]
     fn the_likeliest_class_answers_with_levels_and_a_size() {
         let config = SignalConfig::default();
@@ -320,6 +343,9 @@ mod tests {
         assert_eq!((unsure.name(), unsure.confidence, unsure.size), ("buy", 0.4, 0.05));
         let hold = decide(&[0.2, 0.6, 0.2], of_three, Some(0.4), 2.0, None, &config);
         assert_eq!((hold.name(), hold.confidence), ("hold", 0.6), "a hold has nothing to win");
+        let held = buy_of(&config).held();
+        assert_eq!((held.name(), held.confidence, held.size), ("hold", 0.7, 0.0));
+        assert_eq!((held.stop_loss, held.take_profit), (None, None));
         let shy = SignalConfig { min_confidence: 0.75, ..config.clone() };
         assert_eq!(decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, &shy).name(), "hold");
         let by_range = SignalConfig {
@@ -341,6 +367,7 @@ mod tests {
             time_out_minutes: Some(0),
             catch_up_hours: 0,
             shadows: 101,
+            out_of_support: OutOfSupport::Hold,
             sizes: vec![[0.5, 0.1], [0.6, 0.2]],
         };
         let keys: Vec<&str> = wrong.problems().into_iter().map(|(key, _)| key).collect();

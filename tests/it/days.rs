@@ -389,6 +389,7 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
         "model-age",
         "collapse",
         "production",
+        "support",
         "data",
         "accuracy",
         "drift",
@@ -447,6 +448,7 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
     );
     let shown = field.home.ok(&["--as-of", at, "monitor", "--dry-run", "--explain"]).stdout;
     assert!(shown.contains("are hold (above 95 %") && shown.contains("MiB are free"), "{shown}");
+    assert!(shown.contains("1h: an estimate is pointless, labels come in 4 hours"), "{shown}");
     // What is over is closed.
     field.sql("DELETE FROM trading_signals");
     field.json_at(at, &["monitor"]);

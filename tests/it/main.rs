@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "the support serves tests that come and go")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod ages;
 mod cli;
 mod config;
 mod connections;
@@ -18,5 +19,6 @@ mod registry;
 mod report;
 mod spine;
 mod support;
+mod unlike;
 mod views;
 mod watch;

@@ -29,12 +29,11 @@ fn flip(field: &Field, version: &str) {
     });
 }
 
+/// What a tensor's bytes become by its name and shape; nothing leaves it as it is.
+type Change<'a> = &'a dyn Fn(&str, &[usize], &[u8]) -> Option<Vec<u8>>;
+
 /// Rewrites tensors of a published version and of its probe; everything else about it is as it should be.
-fn rewrite(
-    field: &Field,
-    version: &str,
-    change: &dyn Fn(&str, &[usize], &[u8]) -> Option<Vec<u8>>,
-) {
+fn rewrite(field: &Field, version: &str, change: Change<'_>) {
     let file = |name: &str| format!("{DIRECTORY}/{version}/{name}");
     let read = |name: &str| std::fs::read(field.home.path().join(file(name))).expect(name);
     let mut changed = Vec::new();

@@ -175,6 +175,7 @@ mod tests {
             n_stored: 0,
             promised: Promised::default(),
             drift: None,
+            outlook: Vec::new(),
             probation: Vec::new(),
             triggers: Vec::new(),
         }
