@@ -36,6 +36,8 @@ pub const METRICS: &str = "metrics.json";
 pub const HISTORY: &str = "history.csv";
 /// Feature histograms of the training part.
 pub const REFERENCE: &str = "reference.json";
+/// What windows of the training data are like, which later ones are judged by; a version that learned from too little has none.
+pub const DRIFT: &str = "drift.json";
 /// Inputs and outputs that a load is checked against.
 pub const PROBE: &str = "probe.safetensors";
 /// The report for people.

@@ -769,6 +769,9 @@ impl Work<'_> {
         files.insert(artifact::METRICS, pretty(&metrics)?)?;
         files.insert(artifact::HISTORY, history_csv(&fit.history))?;
         files.insert(artifact::REFERENCE, parent.files.require(artifact::REFERENCE)?.to_vec())?;
+        if let Some(windows) = parent.files.get(artifact::DRIFT) {
+            files.insert(artifact::DRIFT, windows.to_vec())?;
+        }
         let windows = replay::windows(tuned, &night.material.features);
         let step = night.learned.len().div_ceil(8).max(1);
         let probe: Vec<u32> = night.learned.iter().step_by(step).map(|sample| sample.row).collect();

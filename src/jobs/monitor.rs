@@ -174,8 +174,9 @@ fn look_at_production(
     seen.results = results::of(app, db, (name, line), &scene)?;
     seen.n_stored = scene.answers.n_stored;
     seen.alarms.push(results::accuracy(line, results::month(&seen.results), &seen.promised));
-    seen.drift = drift::of(&scene);
-    seen.alarms.push(drift::alarm(seen.drift.as_ref()));
+    let drift = drift::of(&scene);
+    seen.alarms.push(drift::alarm(&drift));
+    seen.drift = drift.ok();
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
     seen.alarms.push(alarms::probation(line, &seen.probation));
     let trained = last.iter().filter(|run| ["weekly", "daily"].contains(&run.job.as_str()));

@@ -36,7 +36,7 @@ use crate::{
         training_log::{Figures as TrainingFigures, TrainingType},
         trials::Trial,
     },
-    drift::Reference,
+    drift::{Calibration, Reference},
     evaluate::{Temperature, calibrate},
     fault::{Exit, Fault},
     features::{self, FeatureSet},
@@ -228,6 +228,8 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             Err(error) => return Err(Fault::input(error).into()),
         };
         let reference = reference(&gathered.material, &folds, set, line)?;
+        let (from, _) = folds.train.window().unwrap_or_default();
+        let calibration = gathered.material.calibration(instant(from), app.as_of);
         // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
         gathered.material.features = Vec::new();
         let mut observer = Observer {
@@ -252,6 +254,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             folds: &folds,
             dropped,
             reference: &reference,
+            calibration: calibration.as_ref(),
             fit: &fit,
             training_s,
             began,
@@ -462,6 +465,7 @@ struct Work<'a> {
     folds: &'a Folds,
     dropped: Dropped,
     reference: &'a Reference,
+    calibration: Option<&'a Calibration>,
     fit: &'a Fit,
     training_s: f64,
     began: Instant,
@@ -525,6 +529,9 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     files.insert(artifact::METRICS, pretty(&metrics)?)?;
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
     files.insert(artifact::REFERENCE, pretty(work.reference)?)?;
+    if let Some(calibration) = work.calibration {
+        files.insert(artifact::DRIFT, serde_json::to_vec(calibration)?)?;
+    }
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
     files.insert(artifact::TORCHSCRIPT, loading::torchscript(&predictor)?)?;
     let page = page::version_report(work, version, &assessment, predictor.spec(), &verdict);

@@ -16,7 +16,9 @@ mod sharpe;
 mod tests;
 
 pub use bootstrap::{BootstrapMean, StationaryBootstrap, block_length, percentile_interval};
-pub use distances::{KolmogorovSmirnov, kolmogorov_smirnov, stability_index, wasserstein};
+pub use distances::{
+    KolmogorovSmirnov, distance, kolmogorov_smirnov, stability_index, wasserstein,
+};
 pub use means::{TTest, days_needed};
 pub use overfitting::{Overfitting, overfitting};
 pub use proportions::{Discordant, Proportion, TwoProportions};
