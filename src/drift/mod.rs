@@ -1,10 +1,12 @@
 //! What the features looked like when a model was made: [`Reference`], the content of a version's `reference.json`; and
 //! whether a later window still looks like that: [`Calibration`], the content of its `drift.json`, and the [`Look`] that it takes.
+//! Whether its answers have changed, and what they cost: [`concept`].
 //!
 //! Invariant: made from training rows only, so that whatever is compared with it later is news. Not here: which windows are
 //! looked at, and what follows (`jobs`).
 
 mod calibration;
+pub mod concept;
 pub mod honesty;
 mod rows;
 mod verdict;

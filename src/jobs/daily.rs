@@ -22,7 +22,7 @@ use super::{
     material::{self, Material, PastSignals},
     replay::{self, Actor, Cast},
     scheduled::{self, Ended, Job, Start},
-    weekly::TEST_DAYS,
+    weekly::{ANSWER_DAYS, TEST_DAYS},
 };
 use crate::{
     artifact::{self, Metadata, VersionFiles},
@@ -759,6 +759,7 @@ impl Work<'_> {
             "backtests": {assess::MODEL: trades.figures},
             "mornings": rehearsal.mornings,
             TEST_DAYS: against_prior.days,
+            ANSWER_DAYS: rehearsal.tuned.days(),
             "recipe": parent.files.get(artifact::METRICS).and_then(recipe_of),
         });
         // The rehearsal chose on every label that was settled by now, so all of them were seen.

@@ -5,11 +5,13 @@
 //! to be resumed. Not here: the statistics (`drift`, `evaluate`), how people are told (`alerts`).
 
 mod alarms;
+mod answers;
 mod drift;
 mod results;
 mod scene;
 mod triggers;
 
+pub use answers::{AnswersSeen, LossSeen};
 pub use drift::Drift;
 pub use results::{Promised, Results};
 pub use triggers::Trigger;
@@ -71,6 +73,8 @@ pub struct LineWatch {
     pub promised: Promised,
     /// The last window of features against the reference.
     pub drift: Option<Drift>,
+    /// The daily loss and the answers themselves against those of the test days.
+    pub answers: AnswersSeen,
     /// Promotions that may yet be taken back.
     pub probation: Vec<Watched>,
     /// Jobs that are wanted, and what became of them.
@@ -81,7 +85,7 @@ pub struct LineWatch {
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
     /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `data`, `accuracy`, `drift`,
-    /// `probation`, `training`.
+    /// `concept`, `predictions`, `probation`, `training`.
     pub name: &'static str,
     /// Whether somebody should look.
     pub rings: bool,
@@ -135,6 +139,7 @@ fn look(
         n_stored: 0,
         promised: Promised::default(),
         drift: None,
+        answers: AnswersSeen::default(),
         probation: Vec::new(),
         triggers: Vec::new(),
     };
@@ -177,6 +182,15 @@ fn look_at_production(
     let drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(&drift));
     seen.drift = drift.ok();
+    seen.answers = answers::of(&scene);
+    seen.alarms.push(answers::concept(&seen.answers));
+    seen.alarms.push(answers::predictions(&seen.answers));
+    if let Some(timid) = answers::timid_lately(&scene)
+        && let Some(alarm) = seen.alarms.iter_mut().find(|alarm| alarm.name == alarms::COLLAPSE)
+    {
+        alarm.rings = true;
+        alarm.text = format!("{}; {timid}", alarm.text);
+    }
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
     seen.alarms.push(alarms::probation(line, &seen.probation));
     let trained = last.iter().filter(|run| ["weekly", "daily"].contains(&run.job.as_str()));

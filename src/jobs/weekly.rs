@@ -53,6 +53,8 @@ use crate::{
 const MIN_PART: usize = 20;
 /// Key of a version's metrics: its test days, each with the log-loss that it saved against the class prior.
 pub(super) const TEST_DAYS: &str = "test_days";
+/// Key of a version's metrics: what it answered on its test days, which later days are held against.
+pub(super) const ANSWER_DAYS: &str = "answer_days";
 /// The range is doubled at most this often to find enough samples: 90 days become sixteen years.
 const MAX_EXTENSIONS: u32 = 6;
 
@@ -622,6 +624,7 @@ fn metrics(assessment: &Assessment, recipe: Value) -> Value {
     let mut value = json!(assessment);
     value["recipe"] = recipe;
     // What it was worth by day: production is held against this later.
+    value[ANSWER_DAYS] = json!(assessment.answers.model.days());
     value[TEST_DAYS] = json!(assessment.comparisons.get(assess::MAJORITY).map(|found| &found.days));
     value
 }

@@ -175,6 +175,7 @@ mod tests {
             n_stored: 0,
             promised: Promised::default(),
             drift: None,
+            answers: super::super::AnswersSeen::default(),
             probation: Vec::new(),
             triggers: Vec::new(),
         }
