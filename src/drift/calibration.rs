@@ -34,6 +34,9 @@ const STEPS: usize = 12;
 const N_POINTS: usize = 200;
 /// The furthest window counts as at least so many standard deviations off.
 const SDS: f64 = 2.5;
+/// A feature's furthest window is at most so many of its standard deviations off: where it is further, the feature is one of long
+/// tails, and its deviation is too small a measure of it.
+const TAIL_SDS: f64 = 3.0;
 /// No feature counts for more than this in a mean over features, in standard deviations of its windows.
 const MOST_Z: f64 = 8.0;
 /// Shares of repeated values closer to each other than this are alike.
@@ -191,6 +194,22 @@ impl Calibration {
                 stability: null(|one| one.stability)?,
             });
             measures.push(of_windows);
+        }
+        let furthest = |feature: usize, of: fn(&Measure) -> f64| {
+            measures[feature].iter().map(of).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let spreads = (0..features.len())
+            .map(|feature| {
+                let null = &features[feature];
+                let tail = |spread: &Spread, furthest: f64| (furthest - spread.median) / TAIL_SDS;
+                let fresh = tail(&null.fresh, furthest(feature, |one| one.fresh));
+                let step = tail(&null.step, furthest(feature, |one| one.step));
+                (fresh, step)
+            })
+            .collect::<Vec<_>>();
+        for (null, (fresh, step)) in features.iter_mut().zip(spreads) {
+            null.fresh.sd = null.fresh.sd.max(fresh);
+            null.step.sd = null.step.sd.max(step);
         }
         share_spread(&mut features, |one| &mut one.distance.sd);
         share_spread(&mut features, |one| &mut one.fresh.sd);

@@ -12,7 +12,7 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Calibration, Kind, Look, Rows, Verdict};
+use super::{Calibration, Kind, Look, Rows, Verdict, concept::LossReference};
 use crate::{
     features::{self, V1},
     market::{Candles, Pair, Timeframe, calendar, instant},
@@ -115,7 +115,38 @@ pub struct Honesty {
     pub quiet: Vec<Quiet>,
     /// Markets in which something did.
     pub found: Vec<Found>,
+    /// The daily loss of a model with a clear edge, its labels flipped or not.
+    pub concept: Concept,
 }
+
+/// How the daily loss was watched.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Concept {
+    /// Markets, each with ten test days.
+    pub n: usize,
+    /// Share right before the flip, all markets together.
+    pub accuracy: f64,
+    /// Share found within thirty days of the flip.
+    pub share: f64,
+    /// Trading days until half of all were found; none where fewer were.
+    pub median_delay_days: Option<usize>,
+    /// Mean days to a false alarm, those that never rang with all of their [`QUIET_DAYS`].
+    pub false_alarm_days: f64,
+    /// Share of quiet markets that rang within twenty-two days: what a line sees a month at most.
+    pub false_alarms_a_month: f64,
+}
+
+/// Days that a market without a flip is watched.
+pub const QUIET_DAYS: usize = 500;
+/// Test days that the loss is held against.
+const TEST_DAYS: usize = 10;
+/// Days that a flip is looked for.
+const FLIPPED_DAYS: usize = 30;
+/// Spread of the model's log odds: right in two of three.
+const EDGE: f64 = 1.0;
+/// How much of the log odds is left after an hour, and of what makes labels overlap.
+const PERSISTENCE: f64 = 0.9;
+const OVERLAP: f64 = 0.75;
 
 /// Plays `months` quiet months of each world, and half as many of each change; the same seed gives the same counts on any number
 /// of threads.
@@ -141,7 +172,73 @@ pub fn run(months: usize, seed: u64) -> Honesty {
     ];
     let found =
         cases.map(|(change, world, must)| found(change, world, must, months.div_ceil(2), seed));
-    Honesty { quiet, found: found.to_vec() }
+    Honesty { quiet, found: found.to_vec(), concept: concept(months, seed) }
+}
+
+/// A quiet month as [`run`] plays it, and its rows of reference: for the textbook's rules on the same rows.
+pub fn month(world: World, seed: u64, month: u64) -> (Rows, usize) {
+    let market = Market::of(world, Change::None, stream(seed, 0, month));
+    (market.rows, market.watched)
+}
+
+/// Ten test days of a model with a clear edge, then days of the same or of flipped labels.
+fn concept(n: usize, seed: u64) -> Concept {
+    let all: Vec<(f64, Option<usize>, Option<usize>)> = (0..n as u64)
+        .into_par_iter()
+        .map(|market| {
+            let mut rng = ChaCha8Rng::seed_from_u64(stream(seed, 2, market));
+            let (test, right) = losses(&mut rng, TEST_DAYS, false);
+            let reference = LossReference::of(&test, seed).expect("ten days that differ");
+            // Some quiet days come first, as they do to a model that works.
+            let quiet = losses(&mut rng, QUIET_DAYS, false).0;
+            let flipped = losses(&mut rng, FLIPPED_DAYS, true).0;
+            let stream = [&quiet[..5], &flipped[..]].concat();
+            let found = reference.look(&stream).fired_on.filter(|day| *day > 5).map(|day| day - 5);
+            (right, found, reference.look(&quiet).fired_on)
+        })
+        .collect();
+    let mut delays: Vec<usize> = all.iter().filter_map(|one| one.1).collect();
+    delays.sort_unstable();
+    let n_f = n.max(1) as f64;
+    let quiet = |day: Option<usize>| day.unwrap_or(QUIET_DAYS) as f64;
+    Concept {
+        n,
+        accuracy: all.iter().map(|one| one.0).sum::<f64>() / n_f,
+        share: delays.len() as f64 / n_f,
+        median_delay_days: delays.get(n / 2).copied(),
+        false_alarm_days: all.iter().map(|one| quiet(one.2)).sum::<f64>() / n_f,
+        false_alarms_a_month: all
+            .iter()
+            .filter(|one| one.2.is_some_and(|day| day <= WATCHED_DAYS))
+            .count() as f64
+            / n_f,
+    }
+}
+
+/// Mean log-loss a day of a calibrated model of two classes, five pairs an hour, and the share right; flipped: the other class came.
+fn losses(rng: &mut ChaCha8Rng, n_days: usize, flipped: bool) -> (Vec<f64>, f64) {
+    let (mut odds, mut latent) = ([0.0; PAIRS.len()], [0.0; PAIRS.len()]);
+    let lasting = |before: f64, memory: f64, rng: &mut ChaCha8Rng| {
+        memory * before + (1.0 - memory * memory).sqrt() * normal(rng)
+    };
+    let mut n_right = 0usize;
+    let days = (0..n_days)
+        .map(|_| {
+            let mut sum = 0.0;
+            for _ in 0..HOURS {
+                for (odds, latent) in odds.iter_mut().zip(&mut latent) {
+                    *odds = lasting(*odds, PERSISTENCE, rng);
+                    *latent = lasting(*latent, OVERLAP, rng);
+                    let up = 1.0 / (1.0 + (-2.0 * EDGE * *odds).exp());
+                    let came = (stats::normal_cdf(*latent) < up) != flipped;
+                    sum -= if came { up } else { 1.0 - up }.ln();
+                    n_right += usize::from(came == (up > 0.5));
+                }
+            }
+            sum / (HOURS * PAIRS.len()) as f64
+        })
+        .collect();
+    (days, n_right as f64 / (n_days * HOURS * PAIRS.len()).max(1) as f64)
 }
 
 /// A market that is watched.

@@ -31,8 +31,9 @@ impl Kind {
     pub fn rings_from(self) -> f64 {
         match self {
             Kind::Scale => 1.2,
-            Kind::Everything | Kind::Step | Kind::Frozen => 1.5,
+            Kind::Step | Kind::Frozen => 1.5,
             Kind::Surprise => 1.6,
+            Kind::Everything => 1.7,
         }
     }
 }
