@@ -34,9 +34,6 @@ const STEPS: usize = 12;
 const N_POINTS: usize = 200;
 /// The furthest window counts as at least so many standard deviations off.
 const SDS: f64 = 2.5;
-/// A feature's furthest window is at most so many of its standard deviations off: where it is further, the feature is one of long
-/// tails, and its deviation is too small a measure of it.
-const TAIL_SDS: f64 = 3.0;
 /// No feature counts for more than this in a mean over features, in standard deviations of its windows.
 const MOST_Z: f64 = 8.0;
 /// Shares of repeated values closer to each other than this are alike.
@@ -194,22 +191,6 @@ impl Calibration {
                 stability: null(|one| one.stability)?,
             });
             measures.push(of_windows);
-        }
-        let furthest = |feature: usize, of: fn(&Measure) -> f64| {
-            measures[feature].iter().map(of).fold(f64::NEG_INFINITY, f64::max)
-        };
-        let spreads = (0..features.len())
-            .map(|feature| {
-                let null = &features[feature];
-                let tail = |spread: &Spread, furthest: f64| (furthest - spread.median) / TAIL_SDS;
-                let fresh = tail(&null.fresh, furthest(feature, |one| one.fresh));
-                let step = tail(&null.step, furthest(feature, |one| one.step));
-                (fresh, step)
-            })
-            .collect::<Vec<_>>();
-        for (null, (fresh, step)) in features.iter_mut().zip(spreads) {
-            null.fresh.sd = null.fresh.sd.max(fresh);
-            null.step.sd = null.step.sd.max(step);
         }
         share_spread(&mut features, |one| &mut one.distance.sd);
         share_spread(&mut features, |one| &mut one.fresh.sd);
@@ -408,13 +389,15 @@ fn inside(
     window: &Range<usize>,
     (memory, surprise): (&Memory, f64),
 ) -> Measure {
-    let n_series = series[window.clone()].iter().max().map_or(0, |last| last + 1);
-    let mut after: Vec<(f64, usize)> = vec![(0.0, 0); n_series];
-    let mut step = 0.0f64;
+    let (mut step, mut after) = (0.0f64, (0.0, 0));
+    let (mut sum, mut n) = (0.0, 0u32);
     for row in window.clone().rev() {
-        let one = surprises.standard[row];
-        if let Some(one) = memory.step(one, &mut after[series[row]]) {
-            step = step.max(one.abs());
+        // What all series bring at one instant counts as one: news moves a pair, a broken or other feed moves all of them.
+        (sum, n) = (sum + surprises.standard[row], n + 1);
+        if row == window.start || series[row - 1] >= series[row] {
+            let together = sum / f64::from(n).sqrt();
+            step = step.max(memory.step(together, &mut after).map_or(0.0, f64::abs));
+            (sum, n) = (0.0, 0);
         }
     }
     // The younger half: volatility has a memory of days, and what was before says little of it.

@@ -11,7 +11,7 @@ pub struct Rows {
     pub columns: Vec<Vec<f64>>,
     /// Trading day of each row, ascending.
     pub days: Vec<NaiveDate>,
-    /// Which series each row belongs to, counted from 0.
+    /// Which series each row belongs to, counted from 0; ascending among the rows of one instant.
     pub series: Vec<usize>,
 }
 

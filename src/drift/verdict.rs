@@ -10,7 +10,7 @@ pub enum Kind {
     Everything,
     /// The largest Kolmogorov–Smirnov distance of what each row brings new to one feature, in standard deviations.
     Surprise,
-    /// The largest step of a feature's level that stays, in standard errors.
+    /// The largest step of a feature's level that stays, all series together, in standard errors.
     Step,
     /// The mean over features of the size of what is new, as a logarithm, in standard deviations of their windows.
     Scale,
@@ -31,9 +31,8 @@ impl Kind {
     pub fn rings_from(self) -> f64 {
         match self {
             Kind::Scale => 1.2,
-            Kind::Step | Kind::Frozen => 1.5,
-            Kind::Surprise => 1.6,
-            Kind::Everything => 1.7,
+            Kind::Frozen => 1.5,
+            Kind::Everything | Kind::Surprise | Kind::Step => 1.7,
         }
     }
 }
