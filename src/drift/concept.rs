@@ -11,9 +11,9 @@ use crate::stats::{self, Adwin, PageHinkley, StationaryBootstrap};
 const DELTA: f64 = 0.15;
 /// Mean time to a false alarm, days.
 const FALSE_ALARM_DAYS: f64 = 250.0;
-/// A threshold below this is not taken, whatever few test days say: with independent normal days it has the same time to a false
-/// alarm.
-pub const LEAST_LAMBDA: f64 = 8.0;
+/// A threshold below this is not taken: ten test days do not know their own mean and deviation well enough, so that the threshold
+/// which they choose for 250 days had a mean of 177 (`scripts/bench_drift.sh`). It is that of FORMULAS' settled points.
+pub const LEAST_LAMBDA: f64 = 20.0;
 /// Streams that a threshold is chosen by, and the days of each.
 const N_STREAMS: usize = 200;
 const N_STREAM_DAYS: usize = 1000;
@@ -198,9 +198,9 @@ mod tests {
             delays.push(risen.fired_on.expect("five standard deviations"));
         }
         delays.sort_unstable();
-        assert!(delays[20] <= 5 && delays[39] <= 15, "{delays:?}");
-        // At 250 days to a false alarm, twenty days fire in 8 % of cases; some tests of ten days are too quiet by chance.
-        assert!(n_fired <= 8, "{n_fired} of 40");
+        assert!(delays[20] <= 15 && delays[39] <= 20, "{delays:?}");
+        // Some tests of ten days are too quiet by chance.
+        assert!(n_fired <= 4, "{n_fired} of 40");
     }
 
     #[test]
