@@ -38,6 +38,8 @@ pub const HISTORY: &str = "history.csv";
 pub const REFERENCE: &str = "reference.json";
 /// Rows that stand for the training part, and how far from them is too far.
 pub const SUPPORT: &str = "support.safetensors";
+/// What windows of the training data are like, which later ones are judged by; a version that learned from too little has none.
+pub const DRIFT: &str = "drift.json";
 /// Inputs and outputs that a load is checked against.
 pub const PROBE: &str = "probe.safetensors";
 /// The report for people.

@@ -1,15 +1,22 @@
 //! What the features looked like when a model was made: [`Reference`], the content of a version's `reference.json`; and
-//! whether a later window still looks like that: [`Calibration`] of many rows, feature by feature, [`Support`] of one row,
-//! by its distance from all that was learned from.
+//! whether a later window still looks like that: [`Calibration`], the content of its `drift.json`, and the [`Look`] that it takes;
+//! and whether one row does: [`Support`], by its distance from all that was learned from. Whether its answers have changed, and
+//! what they cost: [`concept`].
 //!
 //! Invariant: made from training rows only, so that whatever is compared with it later is news. Not here: which windows are
 //! looked at, and what follows (`jobs`).
 
+mod calibration;
+pub mod concept;
+pub mod honesty;
+mod rows;
 mod support;
-mod window;
+mod verdict;
 
+pub use calibration::{Calibration, MAX_ROWS, MIN_APART, MIN_WINDOWS, Prepared};
+pub use rows::Rows;
 pub use support::{MAX_MEDOIDS, MIN_DAYS, Support, SupportError};
-pub use window::{Calibration, FeatureDrift, MIN_WINDOWS, WindowVerdict};
+pub use verdict::{Evidence, FeatureDrift, Kind, Look, Measure, Verdict};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +70,21 @@ impl Reference {
 }
 
 impl FeatureReference {
+    /// How many values, in ascending order, fall into each bin.
+    fn counts(&self, sorted: &[f64]) -> Vec<usize> {
+        let mut before = 0;
+        let mut counts: Vec<usize> = self
+            .edges
+            .iter()
+            .map(|edge| {
+                let below = sorted.partition_point(|value| value <= edge);
+                below - std::mem::replace(&mut before, below)
+            })
+            .collect();
+        counts.push(sorted.len() - before);
+        counts
+    }
+
     fn of(name: &str, values: &[f64]) -> FeatureReference {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -7,6 +7,7 @@
 
 mod calibrate;
 mod compare;
+mod days;
 mod estimate;
 mod figures;
 mod monotony;
@@ -17,6 +18,7 @@ use crate::{lineage::SeenUntil, market::Micros};
 
 pub use calibrate::{Temperature, calibrate};
 pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
+pub use days::{AnswerDay, AnswerDays};
 pub use estimate::{Estimate, Estimated, Spread, estimate};
 pub use figures::{Bin, ClassFigures, EceNull, Figures, Intervals, Murphy};
 pub use monotony::{last_run, longest_run};

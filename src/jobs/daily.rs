@@ -22,7 +22,7 @@ use super::{
     material::{self, Material, PastSignals},
     replay::{self, Actor, Cast},
     scheduled::{self, Ended, Job, Start},
-    weekly::TEST_DAYS,
+    weekly::{ANSWER_DAYS, TEST_DAYS},
 };
 use crate::{
     artifact::{self, Metadata, VersionFiles},
@@ -759,6 +759,7 @@ impl Work<'_> {
             "backtests": {assess::MODEL: trades.figures},
             "mornings": rehearsal.mornings,
             TEST_DAYS: against_prior.days,
+            ANSWER_DAYS: rehearsal.tuned.days(),
             "recipe": parent.files.get(artifact::METRICS).and_then(recipe_of),
         });
         // The rehearsal chose on every label that was settled by now, so all of them were seen.
@@ -771,6 +772,9 @@ impl Work<'_> {
         files.insert(artifact::REFERENCE, parent.files.require(artifact::REFERENCE)?.to_vec())?;
         if let Some(support) = parent.files.get(artifact::SUPPORT) {
             files.insert(artifact::SUPPORT, support.to_vec())?;
+        }
+        if let Some(windows) = parent.files.get(artifact::DRIFT) {
+            files.insert(artifact::DRIFT, windows.to_vec())?;
         }
         let windows = replay::windows(tuned, &night.material.features);
         let step = night.learned.len().div_ceil(8).max(1);

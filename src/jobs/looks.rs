@@ -123,7 +123,12 @@ pub(crate) fn drift(drift: &Value) -> Option<DriftSeen> {
             Some((name.as_str()?.to_owned(), number(one, "z"), number(one, "p")))
         })
         .collect();
-    Some(DriftSeen { z: number(verdict, "z"), p: number(verdict, "p"), features })
+    // Rows before there were several kinds of evidence hold the one of all features themselves.
+    let evidence = verdict.get("evidence").and_then(Value::as_array);
+    let together = evidence.and_then(|all| all.iter().find(|one| one["kind"] == "everything"));
+    let z = together.map_or_else(|| number(verdict, "z"), |one| number(one, "value"));
+    let p = number(together.unwrap_or(verdict), "p");
+    Some(DriftSeen { z, p, features })
 }
 
 fn finite(value: &Value) -> Option<f64> {
@@ -153,6 +158,10 @@ mod tests {
         assert_eq!((seen.z, seen.p), (None, Some(0.5)));
         let expected = [("a".to_owned(), Some(1.0), None), ("b".to_owned(), None, None)];
         assert_eq!(seen.features, expected);
+        let now = json!({"verdict": {"evidence": [{"kind": "step", "value": 9.0, "p": 0.9},
+                                                  {"kind": "everything", "value": 1.5, "p": 0.25}]}});
+        let seen = drift(&now).expect("a look");
+        assert_eq!((seen.z, seen.p), (Some(1.5), Some(0.25)));
     }
 
     #[test]

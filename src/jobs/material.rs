@@ -2,7 +2,7 @@
 //!
 //! Not here: samples and cuts (`dataset`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rayon::prelude::*;
@@ -11,6 +11,7 @@ use crate::{
     config::{App, LineConfig},
     dataset::{self, DatasetConfig, Sample, SeriesInput},
     db::Db,
+    drift::{self, Calibration, Rows},
     fault::Fault,
     features::{self, FeatureSet, Features},
     labels::{self, LabelRule, Labels, PastSignal},
@@ -62,6 +63,43 @@ impl Material {
         let inputs = self.inputs();
         let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
         Ok(dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec())
+    }
+
+    /// The last rows of features that close within a range (microseconds UTC), at most `n`, all series in order of time; rows on
+    /// which a feature is not yet defined are left out.
+    pub(crate) fn rows(&self, range_us: RangeInclusive<i64>, n: usize) -> Rows {
+        let mut rows: Vec<(i64, usize, usize)> = Vec::new();
+        for (series, (candles, features)) in self.candles.iter().zip(&self.features).enumerate() {
+            let first = features.first_complete_row();
+            let closes = (first..candles.len()).map(|row| (candles.close_at_us(row), series, row));
+            rows.extend(closes.filter(|(close, ..)| range_us.contains(close)));
+        }
+        rows.sort_unstable();
+        rows.drain(..rows.len().saturating_sub(n));
+        let closes: Vec<i64> = rows.iter().map(|row| row.0).collect();
+        let n_features = self.features.first().map_or(0, |features| features.columns.len());
+        let column = |feature: usize| {
+            rows.iter()
+                .map(|&(_, series, row)| self.features[series].columns[feature][row])
+                .collect()
+        };
+        Rows {
+            columns: (0..n_features).map(column).collect(),
+            days: calendar::trading_days(&closes),
+            series: rows.iter().map(|row| row.1).collect(),
+        }
+    }
+
+    /// What windows of the range are like; `None` where it holds too few of them.
+    pub(crate) fn calibration(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Option<Calibration> {
+        let names: Vec<&str> =
+            self.features.first()?.set.features.iter().map(|feature| feature.name).collect();
+        let range_us = from.timestamp_micros()..=until.timestamp_micros();
+        Calibration::of(&names, &self.rows(range_us, drift::MAX_ROWS))
     }
 
     /// Gaps of each series that no weekend or holiday explains.

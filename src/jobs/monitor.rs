@@ -5,6 +5,7 @@
 //! to be resumed. Not here: the statistics (`drift`, `evaluate`), how people are told (`alerts`).
 
 mod alarms;
+mod answers;
 mod drift;
 mod outlook;
 mod results;
@@ -12,6 +13,7 @@ mod scene;
 mod support;
 mod triggers;
 
+pub use answers::{AnswersSeen, LossSeen};
 pub use drift::Drift;
 pub use outlook::{Outlook, Settled};
 pub use results::{Promised, Results};
@@ -76,6 +78,8 @@ pub struct LineWatch {
     pub drift: Option<Drift>,
     /// What answers should be worth whose labels are not known yet, a timeframe each.
     pub outlook: Vec<Outlook>,
+    /// The daily loss and the answers themselves against those of the test days.
+    pub answers: AnswersSeen,
     /// Promotions that may yet be taken back.
     pub probation: Vec<Watched>,
     /// Jobs that are wanted, and what became of them.
@@ -85,7 +89,7 @@ pub struct LineWatch {
 /// A question, its answer, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
-    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `support`, `data`, `accuracy`, `drift`,
+    /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `support`, `data`, `accuracy`, `drift`, `concept`, `predictions`,
     /// `probation`, `training`.
     pub name: &'static str,
     /// Whether somebody should look.
@@ -141,6 +145,7 @@ fn look(
         promised: Promised::default(),
         drift: None,
         outlook: Vec::new(),
+        answers: AnswersSeen::default(),
         probation: Vec::new(),
         triggers: Vec::new(),
     };
@@ -184,8 +189,18 @@ fn look_at_production(
     seen.n_stored = scene.answers.n_stored;
     seen.alarms.push(results::accuracy(line, results::month(&seen.results), &seen.promised));
     seen.outlook = outlook::of(&scene, line, &cast, app.as_of);
-    seen.drift = drift::of(&scene);
-    seen.alarms.push(drift::alarm(seen.drift.as_ref()));
+    let drift = drift::of(&scene);
+    seen.alarms.push(drift::alarm(&drift));
+    seen.drift = drift.ok();
+    seen.answers = answers::of(&scene);
+    seen.alarms.push(answers::concept(&seen.answers));
+    seen.alarms.push(answers::predictions(&seen.answers));
+    if let Some(timid) = answers::timid_lately(&scene)
+        && let Some(alarm) = seen.alarms.iter_mut().find(|alarm| alarm.name == alarms::COLLAPSE)
+    {
+        alarm.rings = true;
+        alarm.text = format!("{}; {timid}", alarm.text);
+    }
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
     seen.alarms.push(alarms::probation(line, &seen.probation));
     let trained = last.iter().filter(|run| ["weekly", "daily"].contains(&run.job.as_str()));

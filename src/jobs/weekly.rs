@@ -37,7 +37,7 @@ use crate::{
         training_log::{Figures as TrainingFigures, TrainingType},
         trials::Trial,
     },
-    drift::Reference,
+    drift::{Calibration, Reference},
     evaluate::{Temperature, calibrate},
     fault::{Exit, Fault},
     features::{self, FeatureSet},
@@ -54,6 +54,8 @@ use crate::{
 const MIN_PART: usize = 20;
 /// Key of a version's metrics: its test days, each with the log-loss that it saved against the class prior.
 pub(super) const TEST_DAYS: &str = "test_days";
+/// Key of a version's metrics: what it answered on its test days, which later days are held against.
+pub(super) const ANSWER_DAYS: &str = "answer_days";
 /// The range is doubled at most this often to find enough samples: 90 days become sixteen years.
 const MAX_EXTENSIONS: u32 = 6;
 
@@ -229,6 +231,8 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             Err(error) => return Err(Fault::input(error).into()),
         };
         let reference = reference(&gathered.material, &folds, set, line)?;
+        let (from, _) = folds.train.window().unwrap_or_default();
+        let calibration = gathered.material.calibration(instant(from), app.as_of);
         // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
         gathered.material.features = Vec::new();
         let mut observer = Observer {
@@ -253,6 +257,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             folds: &folds,
             dropped,
             reference: &reference,
+            calibration: calibration.as_ref(),
             fit: &fit,
             training_s,
             began,
@@ -463,6 +468,7 @@ struct Work<'a> {
     folds: &'a Folds,
     dropped: Dropped,
     reference: &'a Reference,
+    calibration: Option<&'a Calibration>,
     fit: &'a Fit,
     training_s: f64,
     began: Instant,
@@ -529,6 +535,9 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     // Few days cannot tell what other days are like: such a version looks at no distance.
     if let Some(support) = support::learned(folds, work.settings.fit.seed) {
         files.insert(artifact::SUPPORT, support.to_bytes())?;
+    }
+    if let Some(calibration) = work.calibration {
+        files.insert(artifact::DRIFT, serde_json::to_vec(calibration)?)?;
     }
     files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
     files.insert(artifact::TORCHSCRIPT, loading::torchscript(&predictor)?)?;
@@ -620,6 +629,7 @@ fn metrics(assessment: &Assessment, recipe: Value) -> Value {
     let mut value = json!(assessment);
     value["recipe"] = recipe;
     // What it was worth by day: production is held against this later.
+    value[ANSWER_DAYS] = json!(assessment.answers.model.days());
     value[TEST_DAYS] = json!(assessment.comparisons.get(assess::MAJORITY).map(|found| &found.days));
     value
 }

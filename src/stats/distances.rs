@@ -17,16 +17,27 @@ pub struct KolmogorovSmirnov {
 
 /// Compares two samples in ascending order; `None` where one is empty.
 pub fn kolmogorov_smirnov(x: &[f64], y: &[f64]) -> Option<KolmogorovSmirnov> {
+    let (n, m) = (x.len(), y.len());
+    let apart = apart(x, y)?;
+    let distance = apart as f64 / (n * m) as f64;
+    let p = if n * m <= EXACT_PAIRS { exact_p(n, m, apart) } else { asymptotic_p(n, m, distance) };
+    Some(KolmogorovSmirnov { distance, p })
+}
+
+/// sup |F − G| of two samples in ascending order, 0 to 1; `None` where one is empty.
+pub fn distance(x: &[f64], y: &[f64]) -> Option<f64> {
+    Some(apart(x, y)? as f64 / (x.len() * y.len()) as f64)
+}
+
+/// The distance in units of 1/(n m), where the exact test counts.
+fn apart(x: &[f64], y: &[f64]) -> Option<usize> {
     if x.is_empty() || y.is_empty() {
         return None;
     }
     let (n, m) = (x.len(), y.len());
-    // In units of 1/(n m), where the exact test counts.
     let mut apart = 0usize;
     walk(x, y, |_, below_x, below_y| apart = apart.max((below_x * m).abs_diff(below_y * n)));
-    let distance = apart as f64 / (n * m) as f64;
-    let p = if n * m <= EXACT_PAIRS { exact_p(n, m, apart) } else { asymptotic_p(n, m, distance) };
-    Some(KolmogorovSmirnov { distance, p })
+    Some(apart)
 }
 
 /// Q(λ) with λ = (√nₑ + 0.12 + 0.11/√nₑ) D (Stephens 1970).

@@ -4,6 +4,7 @@
 //! Invariant: no randomness without a seed, and what has no value (too few observations, no spread) is `None`.
 //! Not here: which unit a test is about (the trading day: `evaluate`), and what follows from it (`gate`).
 
+mod adwin;
 mod bootstrap;
 mod distances;
 mod means;
@@ -15,8 +16,11 @@ mod sharpe;
 #[cfg(test)]
 mod tests;
 
+pub use adwin::{Adwin, AdwinState};
 pub use bootstrap::{BootstrapMean, StationaryBootstrap, block_length, percentile_interval};
-pub use distances::{KolmogorovSmirnov, kolmogorov_smirnov, stability_index, wasserstein};
+pub use distances::{
+    KolmogorovSmirnov, distance, kolmogorov_smirnov, stability_index, wasserstein,
+};
 pub use means::{TTest, days_needed};
 pub use overfitting::{Overfitting, overfitting};
 pub use proportions::{Discordant, Proportion, TwoProportions};

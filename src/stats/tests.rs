@@ -315,6 +315,46 @@ fn a_rise_of_the_mean_fires_page_hinkley_where_the_source_says() {
     assert_eq!(test.look(&[0.9; 500]).fired_at, None, "a level is no rise");
 }
 
+/// Values of tests/golden/streams_river.py: a generated stream that rises at one place.
+#[test]
+fn streams_are_watched_as_river_watches_them() {
+    let cases: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/streams_river.json")).expect("JSON");
+    let (mut n_fired, mut n_cut) = (0, 0);
+    for case in cases.as_array().expect("cases") {
+        let number = |of: &serde_json::Value, place: usize| of[place].as_f64().expect("a number");
+        let made = &case["stream"];
+        let (seed, n, at) = (number(made, 0) as u64, number(made, 1) as usize, number(made, 2));
+        let raise =
+            |(i, value): (usize, f64)| value + if i as f64 >= at { number(made, 3) } else { 0.0 };
+        let stream: Vec<f64> = generated(seed, n).into_iter().enumerate().map(raise).collect();
+        let settings = &case["settings"];
+        if case["test"] == "page-hinkley" {
+            let test = PageHinkley {
+                delta: number(settings, 0),
+                lambda: number(settings, 1),
+                alpha: number(settings, 2),
+                min_values: number(settings, 3) as usize,
+            };
+            let found = test.look(&stream);
+            assert_eq!(found.fired_at.map(|at| at as u64), case["fired_at"].as_u64(), "{case}");
+            close(found.statistic, case["statistic"].as_f64().expect("a number"), 1e-9);
+            n_fired += usize::from(found.fired_at.is_some());
+        } else {
+            let clock = number(settings, 1) as usize;
+            let found =
+                Adwin { delta: number(settings, 0), clock, ..Adwin::default() }.look(&stream);
+            let expected: Vec<usize> =
+                serde_json::from_value(case["cut_at"].clone()).expect("numbers");
+            assert_eq!(found.cut_at, expected, "{case}");
+            close(found.width, case["width"].as_f64().expect("a number"), 1e-9);
+            close(found.mean.expect("values"), case["mean"].as_f64().expect("a number"), 1e-9);
+            n_cut += found.cut_at.len();
+        }
+    }
+    assert!(n_fired > 5 && n_cut > 5, "{n_fired} {n_cut}: the streams must move");
+}
+
 #[test]
 fn windows_that_are_watched_have_the_bounds_of_the_sources() {
     close(adwin_cut(100, 100, 0.25, 0.002).expect("windows"), 0.407169, 5e-7);

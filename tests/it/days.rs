@@ -393,6 +393,8 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
         "data",
         "accuracy",
         "drift",
+        "concept",
+        "predictions",
         "probation",
     ] {
         assert!(names.contains(&asked), "{asked}: {names:?}");

@@ -13,6 +13,8 @@ use crate::{
     lineage::Version,
 };
 
+/// The alarm of answers that are all alike, or say nothing.
+pub(super) const COLLAPSE: &str = "collapse";
 /// Signals that a collapse is looked for in.
 pub(super) const LAST_SIGNALS: i64 = 200;
 /// With fewer of them nothing is said of a collapse (FORMULAS 4.16).
@@ -117,7 +119,7 @@ pub(super) fn collapse(
         (None, ..) if n > 0 => "; those of the last candle differ".to_owned(),
         _ => String::new(),
     };
-    Alarm { name: "collapse", rings: is_alike || is_stuck, text: format!("{shares}{runs}") }
+    Alarm { name: COLLAPSE, rings: is_alike || is_stuck, text: format!("{shares}{runs}") }
 }
 
 /// Whether candles are late or odd.

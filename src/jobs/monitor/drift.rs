@@ -2,129 +2,128 @@
 //!
 //! Not here: the statistics (`crate::drift`), what follows.
 
-use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 use super::{Alarm, scene::Scene};
-use crate::{
-    drift::{Calibration, WindowVerdict},
-    market::calendar,
-};
+use crate::drift::{Evidence, FeatureDrift, Kind, Look};
 
-/// Windows of features, trading days: the longest that the reference holds enough of.
-const DRIFT_DAYS: [usize; 5] = [5, 4, 3, 2, 1];
-/// One-sided level of the drift of a window.
-const DRIFT_P: f64 = 0.05;
-
-/// A window of features against the reference.
+/// The last windows of features against the reference.
 #[derive(Debug, Clone, Serialize)]
 pub struct Drift {
-    /// Trading days of the window.
+    /// Trading days of a window.
     pub days: usize,
-    /// Rows of the window, all series together.
+    /// Rows of a window, all series together.
     pub n_rows: usize,
-    /// The window that ends now.
-    pub verdict: WindowVerdict,
-    /// The one a quarter of a window before.
-    pub before: WindowVerdict,
+    /// Windows of the reference that it was judged by.
+    pub n_windows: usize,
+    /// How many of them have no row in common.
+    pub n_apart: usize,
+    /// What rings.
+    pub rings: Vec<Kind>,
+    /// Both windows in a row.
+    #[serde(flatten)]
+    pub look: Look,
     /// Names of the features, in the order of the verdicts.
-    pub features: Vec<&'static str>,
+    pub features: Vec<String>,
 }
 
-impl Drift {
-    /// Whether both windows in a row lie further off than chance takes them.
-    fn rings(&self) -> bool {
-        self.verdict.p <= DRIFT_P && self.before.p <= DRIFT_P
-    }
-
-    /// The features that moved most, with their own p.
-    fn most(&self, n: usize) -> Vec<(&'static str, f64, f64)> {
-        let mut all: Vec<_> = self
-            .features
-            .iter()
-            .zip(&self.verdict.features)
-            .map(|(name, one)| (*name, one.z, one.p))
-            .collect();
-        all.sort_by(|a, b| b.1.total_cmp(&a.1));
-        all.truncate(n);
-        all
-    }
-}
-
-/// The last windows of features against what production learned from; nothing where there is not enough of either.
-pub(super) fn of(scene: &Scene) -> Option<Drift> {
-    let (from, until) = scene.learned;
-    let set = scene.material.features.first()?.set;
-    // Rows of all series in order of time, where every feature is defined.
-    let mut rows: Vec<(i64, usize, usize)> = Vec::new();
-    for (series, (candles, features)) in
-        scene.material.candles.iter().zip(&scene.material.features).enumerate()
-    {
-        let first = features.first_complete_row();
-        rows.extend((first..candles.len()).map(|row| (candles.close_at_us(row), series, row)));
-    }
-    rows.sort_unstable();
-    let columns = |rows: &[(i64, usize, usize)]| -> Vec<Vec<f64>> {
-        let of = |feature: usize| -> Vec<f64> {
-            rows.iter()
-                .map(|&(_, series, row)| scene.material.features[series].columns[feature][row])
-                .collect()
-        };
-        (0..set.features.len()).map(of).collect()
-    };
-    let place = |at: DateTime<Utc>| rows.partition_point(|row| row.0 <= at.timestamp_micros());
-    let reference = &rows[place(from)..place(until)];
-    let closes: Vec<i64> = reference.iter().map(|row| row.0).collect();
-    let days = calendar::trading_days(&closes);
-    let news = &rows[place(until)..];
-    let news_closes: Vec<i64> = news.iter().map(|row| row.0).collect();
-    let news_days: Vec<NaiveDate> = calendar::trading_days(&news_closes);
-    let of_reference = columns(reference);
-    DRIFT_DAYS.into_iter().find_map(|n_days| {
-        let mut last: Vec<NaiveDate> = news_days.clone();
-        last.dedup();
-        let first = *last.get(last.len().checked_sub(n_days)?)?;
-        let n_rows = news_days.iter().filter(|day| **day >= first).count();
-        let step = (n_rows / 4).max(1);
-        if news.len() < n_rows + step {
-            return None;
+/// The last windows of features against what production learned from; in words why there is nothing to say.
+pub(super) fn of(scene: &Scene) -> Result<Drift, String> {
+    let learned;
+    let calibration = match &scene.calibration {
+        Some(stored) => stored,
+        None => {
+            learned = scene.material.calibration(scene.learned.0, scene.learned.1).ok_or(
+                "not enough history: the reference holds too few windows to tell what is usual",
+            )?;
+            &learned
         }
-        let calibration = Calibration::of(&of_reference, &days, n_rows)?;
-        let ending = |back: usize| {
-            let end = news.len() - back;
-            calibration.judge(&columns(&news[end - n_rows..end]))
-        };
-        Some(Drift {
-            days: n_days,
-            n_rows,
-            verdict: ending(0)?,
-            before: ending(step)?,
-            features: set.features.iter().map(|feature| feature.name).collect(),
-        })
+    };
+    let wanted = calibration.n_rows + calibration.step();
+    // Each series' first row has none before it.
+    let rows = scene.material.rows(i64::MIN..=i64::MAX, 2 * wanted);
+    let prepared = calibration.prepare(&rows).ok_or(
+        "the reference of production is of other features or fewer series than this line has",
+    )?;
+    let look = calibration.look(&prepared, rows.len()).ok_or_else(|| {
+        format!("not enough history: {} rows, where two windows take {wanted}", rows.len())
+    })?;
+    Ok(Drift {
+        days: calibration.days,
+        n_rows: calibration.n_rows,
+        n_windows: calibration.n_windows,
+        n_apart: calibration.n_apart,
+        rings: look.ringing().map(|one| one.kind).collect(),
+        look,
+        features: calibration.names().map(str::to_owned).collect(),
     })
 }
 
+impl Drift {
+    /// The features that moved most, with their own z and p.
+    fn most(&self, n: usize) -> Vec<String> {
+        let mut all: Vec<_> = self.features.iter().zip(&self.look.verdict.features).collect();
+        all.sort_by(|a, b| b.1.z.total_cmp(&a.1.z));
+        let text = |(name, one): &(&String, &FeatureDrift)| {
+            let measure = &one.measure;
+            format!(
+                "{name} (KS {:.2}, p {:.3}; {:.2} SD, p {:.3}; PSI {:.2}, p {:.3})",
+                measure.distance,
+                one.p,
+                measure.wasserstein,
+                one.p_wasserstein,
+                measure.stability,
+                one.p_stability
+            )
+        };
+        all.iter().take(n).map(text).collect()
+    }
+
+    /// What one kind of evidence says.
+    fn says(&self, one: &Evidence) -> String {
+        let feature = one.feature.and_then(|feature| self.features.get(feature));
+        let name = feature.map_or("no feature", String::as_str);
+        let of_feature = one
+            .feature
+            .and_then(|feature| self.look.verdict.features.get(feature))
+            .map(|one| one.measure);
+        let measure = of_feature.unwrap_or_default();
+        let what = match one.kind {
+            Kind::Everything => format!("all features together lie {:.1} SD off", one.value),
+            Kind::Surprise => format!("{name} moves in another way (KS {:.2})", measure.fresh),
+            Kind::Step => format!("the level of {name} has made a step of {:.1} SE", measure.step),
+            Kind::Scale => format!("all features move {:.1} SD wilder than usual", one.value),
+            Kind::Frozen => {
+                format!("{:.0} % of {name} repeat the value before", measure.repeats * 100.0)
+            }
+        };
+        format!("{what}, reach {:.2} of {:.1}", one.reach, one.kind.rings_from())
+    }
+}
+
 /// Whether it rings, in words.
-pub(super) fn alarm(drift: Option<&Drift>) -> Alarm {
-    let Some(drift) = drift else {
-        let text =
-            "not enough history: the reference holds too few windows, or too little has come since";
-        return Alarm { name: "drift", rings: false, text: text.into() };
+pub(super) fn alarm(drift: &Result<Drift, String>) -> Alarm {
+    let drift = match drift {
+        Ok(drift) => drift,
+        Err(why) => return Alarm { name: "drift", rings: false, text: why.clone() },
     };
-    let most: Vec<String> =
-        drift.most(3).iter().map(|(name, z, p)| format!("{name} (z {z:.1}, p {p:.3})")).collect();
+    let rings = !drift.rings.is_empty();
+    let says = |one: &Evidence| drift.says(one);
+    let evidence: Vec<String> = match rings {
+        true => drift.look.ringing().map(says).collect(),
+        false => drift.look.verdict.evidence.iter().map(says).collect(),
+    };
     Alarm {
         name: "drift",
-        rings: drift.rings(),
+        rings,
         text: format!(
-            "the last {} trading days lie z {:.2} off (p {:.3}, the window before p {:.3}, by {} windows of the reference); \
-             most: {}; two windows in a row below {DRIFT_P} ring",
+            "the last {} trading days against {} windows of the reference, {} of them apart (reach 1 is the furthest of them; two \
+             windows in a row ring): {}; most: {}",
             drift.days,
-            drift.verdict.z,
-            drift.verdict.p,
-            drift.before.p,
-            drift.verdict.n_windows,
-            most.join(", ")
+            drift.n_windows,
+            drift.n_apart,
+            evidence.join("; "),
+            drift.most(3).join(", ")
         ),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     config::{App, LineConfig},
     dataset::Sample,
     db::{Db, model_versions::VersionRow},
+    drift::Calibration,
     evaluate::{Predictions, Unseen},
     fault::Fault,
     jobs::{
@@ -30,6 +31,8 @@ pub(super) struct Scene {
     pub(super) promoted_at: DateTime<Utc>,
     /// First and last instant of what it learned from.
     pub(super) learned: (DateTime<Utc>, DateTime<Utc>),
+    /// What the reference's own windows are like, where the version keeps it.
+    pub(super) calibration: Option<Calibration>,
     /// Candles with their features.
     pub(super) material: Material,
     /// The settled samples among them, in order of decision.
@@ -54,6 +57,7 @@ impl Scene {
         let version = production.version;
         let learned = learned_range(cast, version)?;
         let month = app.as_of - TimeDelta::days(DAYS);
+        let calibration = calibration(cast, version)?;
         let promoted_at = cast
             .promoted_at(version)
             .unwrap_or(production.created_at)
@@ -73,7 +77,7 @@ impl Scene {
         let answers = cast
             .unseen(version, &material, &samples[first..], line.label.n_classes())
             .map_err(Fault::integrity)?;
-        Ok(Scene { production, promoted_at, learned, material, samples, answers })
+        Ok(Scene { production, promoted_at, learned, calibration, material, samples, answers })
     }
 }
 
@@ -94,6 +98,15 @@ impl Scene {
             replay::predictions(asked, rules.indicator, n_classes).map_err(Fault::integrity)?;
         Ok(Some(answers.after(SeenUntil::new(until))))
     }
+}
+
+/// What a version keeps of the windows of its reference; versions made before there was such a file keep nothing.
+fn calibration(cast: &mut Cast, version: Version) -> anyhow::Result<Option<Calibration>> {
+    let actor = cast.actor(version).map_err(Fault::integrity)?;
+    let Some(bytes) = actor.files.get(artifact::DRIFT) else { return Ok(None) };
+    let read = serde_json::from_slice(bytes)
+        .map_err(|error| Fault::integrity(format!("{}: {error}", artifact::DRIFT)))?;
+    Ok(Some(read))
 }
 
 /// What the training that a version goes back to learned from.

@@ -163,7 +163,7 @@ fn said(status: &str, version: Option<impl std::fmt::Display>, reason: Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::monitor::{Alarm, Promised};
+    use crate::jobs::monitor::{Alarm, AnswersSeen, Promised};
 
     fn seen(ringing: &[&'static str]) -> LineWatch {
         let alarm = |name: &&'static str| Alarm { name, rings: true, text: "why".into() };
@@ -176,6 +176,7 @@ mod tests {
             promised: Promised::default(),
             drift: None,
             outlook: Vec::new(),
+            answers: AnswersSeen::default(),
             probation: Vec::new(),
             triggers: Vec::new(),
         }
