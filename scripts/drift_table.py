@@ -124,9 +124,8 @@ def main():
                 f"textbook   {name:<24} of {one['looks']} looks at the same quiet months: KS with Benjamini-Hochberg fires at "
                 f"{one['ks_bh'] * 100:.1f} %, PSI above 0.1 at {one['psi'] * 100:.1f} %"
             )
-    for name in ("river", "evidently"):
-        where = "tests/golden/streams_river.py has its values" if name == "river" else "its defaults are the textbook's rules above"
-        print(f"{name}: {'installed' if installed(name) else 'not installed here'}; {where}")
+    state = "installed" if installed("river") else "not installed here"
+    print(f"river: {state}; ADWIN and Page-Hinkley equal its values on thirty streams (tests/golden/streams_river.py)")
     must = [found for found in figures["found"] if found["must"]]
     delays = [found["median_delay_hours"] for found in must if found["median_delay_hours"] is not None]
     print(json.dumps({

@@ -262,7 +262,7 @@ impl Default for Triggers {
     fn default() -> Self {
         Triggers {
             action: TriggerAction::Run,
-            cooldown_hours: 24,
+            cooldown_hours: 72,
             new_samples: 500,
             accuracy_drop: 0.05,
             max_age_days: 14.0,

@@ -42,15 +42,15 @@ pub(super) fn wanted(
     triggers: &Triggers,
     as_of: DateTime<Utc>,
 ) -> Vec<Trigger> {
-    let trigger = |job: &'static str, reason: String, missed: bool| {
-        let held = held(job, last, triggers, as_of);
-        Trigger { job, reason, missed, held, ended: None }
+    let trigger = |job: &'static str, reason: String, missed_since: Option<DateTime<Utc>>| {
+        let held = held(job, missed_since, last, triggers, as_of);
+        Trigger { job, reason, missed: missed_since.is_some(), held, ended: None }
     };
     // A model from scratch comes before its refresh, and both before the ranking.
     let order = ["train-weekly", "train-daily", "evaluate-monthly"];
     let late = order.into_iter().filter_map(|job| {
         let late = overdue.iter().find(|late| late.job == job)?;
-        Some(trigger(job, format!("missed: {late}"), true))
+        Some(trigger(job, format!("missed: {late}"), Some(late.since)))
     });
     let mut list: Vec<Trigger> = late.filter(|_| triggers.missed).collect();
     let is_cause = |name: &str| match name {
@@ -64,7 +64,7 @@ pub(super) fn wanted(
         causes.map(|alarm| format!("{}: {}", alarm.name, alarm.text)).collect();
     let is_late = |job: &str| list.iter().any(|one| one.job == job);
     if !causes.is_empty() && !is_late("train-weekly") {
-        list.insert(0, trigger("train-weekly", causes.join("; "), false));
+        list.insert(0, trigger("train-weekly", causes.join("; "), None));
     } else if triggers.new_samples > 0
         && n_new >= triggers.new_samples as usize
         && !is_late("train-daily")
@@ -73,13 +73,19 @@ pub(super) fn wanted(
             "new-samples: {n_new} labelled samples since the last training, of {} that are enough",
             triggers.new_samples
         );
-        list.push(trigger("train-daily", reason, false));
+        list.push(trigger("train-daily", reason, None));
     }
     list
 }
 
-/// Why a job does not start, if it does not.
-fn held(job: &str, last: &[JobTimes], triggers: &Triggers, as_of: DateTime<Utc>) -> Option<String> {
+/// Why a job does not start, if it does not. What was missed waits only where it has been tried since.
+fn held(
+    job: &str,
+    missed_since: Option<DateTime<Utc>>,
+    last: &[JobTimes],
+    triggers: &Triggers,
+    as_of: DateTime<Utc>,
+) -> Option<String> {
     if triggers.action == TriggerAction::Ask {
         return Some("triggers.action is ask".into());
     }
@@ -87,7 +93,8 @@ fn held(job: &str, last: &[JobTimes], triggers: &Triggers, as_of: DateTime<Utc>)
     let (_, name) = job.split_once('-')?;
     let began = last.iter().find(|run| run.job == name)?.began;
     let until = began + TimeDelta::hours(triggers.cooldown_hours.into());
-    (as_of < until).then(|| {
+    let tried = missed_since.is_none_or(|since| began >= since);
+    (tried && as_of < until).then(|| {
         format!(
             "it last ran at {}; cool-down until {}",
             began.format("%F %H:%M UTC"),
@@ -212,7 +219,18 @@ mod tests {
         );
         let ran =
             |job: &str, began| JobTimes { job: job.into(), began: at(began), completed: None };
-        let last = [ran("weekly", "2025-10-20T12:30:00Z"), ran("daily", "2025-10-20T12:10:00Z")];
+        let last = [ran("weekly", "2025-10-18T12:30:00Z"), ran("daily", "2025-10-18T12:10:00Z")];
+        // Missed, and not tried since; then tried, and failed again.
+        let night = |job| Overdue { since: at("2025-10-21T01:00:00Z"), ..late(job) };
+        assert_eq!(
+            jobs(&seen(&[]), &[night("train-daily")], 0, &last, &triggers),
+            [("train-daily", true, false)]
+        );
+        let tried = [ran("daily", "2025-10-21T11:20:00Z")];
+        assert_eq!(
+            jobs(&seen(&[]), &[night("train-daily")], 0, &tried, &triggers),
+            [("train-daily", true, true)]
+        );
         assert_eq!(jobs(&stale, &[], 0, &last, &triggers), [("train-weekly", false, true)]);
         assert_eq!(jobs(&seen(&[]), &[], 500, &last, &triggers), [("train-daily", false, false)]);
         let ask = Triggers { action: TriggerAction::Ask, drift: false, missed: false, ..triggers };
