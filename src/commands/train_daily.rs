@@ -24,6 +24,9 @@ pub struct TrainDailyArgs {
     /// Passes over the samples [default: daily.epochs]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     epochs: Option<u32>,
+    /// Hours of candles to learn from [default: daily.hours]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8760))]
+    hours: Option<u32>,
     /// Skip with fewer labelled samples [default: daily.min_samples]
     #[arg(long)]
     min_samples: Option<usize>,
@@ -118,6 +121,7 @@ pub(super) fn run(args: &TrainDailyArgs, setup: Setup<'_>, ui: &mut Ui) -> anyho
     let request = Request {
         line: args.line.clone(),
         epochs: args.epochs,
+        hours: args.hours,
         min_samples: args.min_samples,
         rehearse_days: args.rehearse_days,
         seed: args.seed,

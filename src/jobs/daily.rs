@@ -58,6 +58,8 @@ pub struct Request {
     pub line: Option<LineName>,
     /// Instead of `daily.epochs`.
     pub epochs: Option<u32>,
+    /// Instead of `daily.hours`.
+    pub hours: Option<u32>,
     /// Instead of `daily.min_samples`.
     pub min_samples: Option<usize>,
     /// Instead of `daily.rehearse_days`.
@@ -293,7 +295,7 @@ fn settings(app: &App, line: &LineConfig, request: &Request) -> anyhow::Result<S
     };
     Ok(Settings {
         line: line.clone(),
-        hours: daily.hours,
+        hours: request.hours.unwrap_or(daily.hours),
         min_samples: request.min_samples.unwrap_or(daily.min_samples),
         rehearse_days: request.rehearse_days.unwrap_or(daily.rehearse_days),
         fit,

@@ -122,7 +122,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             // What was asked of a version that no longer answers is asked again of the one that does.
             for trigger in seen.triggers.iter_mut().filter(|one| one.held.is_none() && !is_moved) {
                 watch.note(&format!("{} {}: {}", line.0, trigger.job, trigger.reason));
-                trigger.ended = Some(triggers::start(app, line.0, trigger, watch)?);
+                trigger.ended = Some(triggers::start(app, line, trigger, watch)?);
             }
         }
         report.lines.push(seen);
@@ -203,8 +203,7 @@ fn look_at_production(
     }
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
     seen.alarms.push(alarms::probation(line, &seen.probation));
-    let trained = last.iter().filter(|run| ["weekly", "daily"].contains(&run.job.as_str()));
-    let trained = trained.filter_map(|run| run.completed).max();
+    let trained = triggers::last_trained(last);
     let since = trained.unwrap_or(scene.production.created_at).timestamp_micros();
     let old = scene.samples.partition_point(|sample| sample.decided_at_us <= since);
     Ok(scene.samples.len() - old)

@@ -11,12 +11,15 @@ use serde::Serialize;
 
 use super::LineWatch;
 use crate::{
-    config::{App, TriggerAction, Triggers},
+    config::{App, LineConfig, TriggerAction, Triggers},
     db::training_log::JobTimes,
     fault::{self, Exit, Fault},
     jobs::{Watch, daily, monthly, overdue::Overdue, weekly},
     lineage::LineName,
 };
+
+/// A fine-tune looks back no further than two weeks.
+const MAX_HOURS: u32 = 14 * 24;
 
 /// A job that is wanted, and what became of it.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +30,8 @@ pub struct Trigger {
     pub reason: String,
     /// Whether a run of the schedule is caught up.
     pub missed: bool,
+    /// How far a fine-tune looks back, where that is further than it usually does: to the last training.
+    pub hours: Option<u32>,
     /// Why it does not start now.
     pub held: Option<String>,
     /// How it ended; none where it did not start.
@@ -44,7 +49,7 @@ pub(super) fn wanted(
 ) -> Vec<Trigger> {
     let trigger = |job: &'static str, reason: String, missed_since: Option<DateTime<Utc>>| {
         let held = held(job, missed_since, last, triggers, as_of);
-        Trigger { job, reason, missed: missed_since.is_some(), held, ended: None }
+        Trigger { job, reason, missed: missed_since.is_some(), hours: None, held, ended: None }
     };
     // A model from scratch comes before its refresh, and both before the ranking.
     let order = ["train-weekly", "train-daily", "evaluate-monthly"];
@@ -73,9 +78,17 @@ pub(super) fn wanted(
             "new-samples: {n_new} labelled samples since the last training, of {} that are enough",
             triggers.new_samples
         );
-        list.push(trigger("train-daily", reason, None));
+        let hours =
+            last_trained(last).and_then(|at| u32::try_from((as_of - at).num_hours() + 1).ok());
+        list.push(Trigger { hours, ..trigger("train-daily", reason, None) });
     }
     list
+}
+
+/// When a training last completed, whatever the gate said of it.
+pub(super) fn last_trained(last: &[JobTimes]) -> Option<DateTime<Utc>> {
+    let trainings = last.iter().filter(|run| ["weekly", "daily"].contains(&run.job.as_str()));
+    trainings.filter_map(|run| run.completed).max()
 }
 
 /// Why a job does not start, if it does not. What was missed waits only where it has been tried since.
@@ -110,7 +123,7 @@ fn held(
 /// When the process was asked to stop.
 pub(super) fn start(
     app: &App,
-    line: &LineName,
+    line: (&LineName, &LineConfig),
     trigger: &Trigger,
     watch: &mut dyn Watch,
 ) -> anyhow::Result<String> {
@@ -120,7 +133,10 @@ pub(super) fn start(
     let ended = match trigger.job {
         "train-daily" => {
             let request = daily::Request {
-                line: Some(line.clone()),
+                line: Some(line.0.clone()),
+                hours: trigger.hours.map(|hours| {
+                    hours.max(line.1.daily.hours).min(MAX_HOURS.max(line.1.daily.hours))
+                }),
                 reason,
                 device,
                 wait,
@@ -131,7 +147,7 @@ pub(super) fn start(
         }
         "train-weekly" => {
             let request = weekly::Request {
-                line: Some(line.clone()),
+                line: Some(line.0.clone()),
                 reason,
                 device,
                 wait,
@@ -143,8 +159,11 @@ pub(super) fn start(
                 .map(|report| said(report.status, report.version, report.reason))
         }
         _ => {
-            let request =
-                monthly::Request { line: Some(line.clone()), wait, ..monthly::Request::default() };
+            let request = monthly::Request {
+                line: Some(line.0.clone()),
+                wait,
+                ..monthly::Request::default()
+            };
             monthly::run(app, &request, watch)
                 .map(|report| said(report.status, None::<String>, report.reason))
         }
