@@ -186,7 +186,7 @@ fn a_failure_prints_the_tail_of_this_run_alone() {
     let (_, log) = log_of(&fx, "train-weekly-fx-direction-");
     assert_eq!(log.matches("early\n").count(), 2);
 
-    let missing = format!("'{}/cron/monitor.sh' --aifx /nowhere/aifx", fx.display());
+    let missing = format!("'{}/cron/collect.sh' --aifx /nowhere/aifx", fx.display());
     under_cron(&missing).refuses(127, &["/nowhere/aifx", "not found"]);
     under_cron(&wrapper(&home, &fx, "monitor", "--wrong"))
         .refuses(2, &["unknown argument --wrong"]);
