@@ -414,9 +414,9 @@ impl Db {
     ) -> anyhow::Result<AnswerCounts> {
         let sql = format!(
             "SELECT {SIGNAL} AS said,
-                    CASE WHEN outcome IS NULL OR coalesce(closed_at, $2) > $2 THEN NULL
+                    CASE WHEN outcome IS NULL OR coalesce(settled_as_of, closed_at, $2) > $2 THEN NULL
                          WHEN lower(outcome) IN ('win', 'loss', 'breakeven') THEN lower(outcome) ELSE 'other' END AS ended,
-                    count(*), max(answered_as_of), max(settled_as_of)
+                    count(*), max(answered_as_of), max(settled_as_of) FILTER (WHERE settled_as_of <= $2)
                FROM trading_signals
               WHERE line = $1 AND NOT shadow AND coalesce(answered_as_of, created_at) <= $2
               GROUP BY said, ended ORDER BY said, ended"
