@@ -73,6 +73,16 @@ impl Shown<'_> {
         for outlook in line.outlook.iter().filter(|one| self.explain || one.pending.is_some()) {
             page.field("outlook", &outlook.text);
         }
+        if let Some(domain) = &line.domain {
+            page.field(
+                "domain",
+                format!(
+                    "a logistic model tells the last {} trading days from the rest with an area under the curve of {:.2}, {:.2} is usual \
+                     (p {:.3} by {} blocks of days of the reference); it is shown and rings nothing",
+                    domain.days, domain.auc, domain.usual, domain.p, domain.n_blocks
+                ),
+            );
+        }
         for trigger in &line.triggers {
             let ended = match (&trigger.ended, &trigger.held) {
                 (Some(ended), _) => ended.clone(),
@@ -86,7 +96,7 @@ impl Shown<'_> {
 
 pub(super) fn run(args: &MonitorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
-    let request = Request { line: args.line.clone(), dry_run: args.dry_run };
+    let request = Request { line: args.line.clone(), explain: args.explain, dry_run: args.dry_run };
     let looked = {
         let mut watch = TerminalWatch::start(ui);
         monitor::run(&app, &request, &mut watch)

@@ -79,6 +79,27 @@ impl Db {
         Ok(())
     }
 
+    /// When an alarm of a line last rang, up to `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_rang(
+        &mut self,
+        line: &LineName,
+        alarm: &str,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Option<DateTime<Utc>>> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT max(as_of) FROM monitoring_runs
+                  WHERE line = $1 AND as_of <= $3 AND verdict LIKE 'alert:%' AND $2 = ANY(string_to_array(substr(verdict, 7), ','))",
+                &[&line.as_str(), &alarm, &as_of],
+            )
+            .failed("cannot read when an alarm last rang")?;
+        Ok(row.get(0))
+    }
+
     /// Records the verdict on a series.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Calibration, Kind, Look, Rows, Verdict, concept::LossReference};
+use super::{CALM_HOURS, Calibration, Kind, Look, Rows, Verdict, concept::LossReference};
 use crate::{
     features::{self, V1},
     market::{Candles, Pair, Timeframe, calendar, instant},
@@ -77,7 +77,7 @@ pub struct Quiet {
     pub looks: usize,
     /// Share of the looks that rang.
     pub ringing: f64,
-    /// Alarms a month: from the look that rings to the one that does not.
+    /// Alarms a month: from the look that rings until nothing has for [`CALM_HOURS`].
     pub alarms_a_month: f64,
     /// Months with more than one.
     pub months_with_more: usize,
@@ -325,7 +325,9 @@ fn quiet(world: World, months: usize, seed: u64) -> Quiet {
         })
         .collect();
     let alarms = |month: &Vec<Vec<Kind>>| {
-        let begins = |at: usize| !month[at].is_empty() && (at == 0 || month[at - 1].is_empty());
+        // A look is taken each hour.
+        let calm = |at: usize| month[at.saturating_sub(CALM_HOURS)..at].iter().all(Vec::is_empty);
+        let begins = |at: usize| !month[at].is_empty() && calm(at);
         (0..month.len()).filter(|at| begins(*at)).count()
     };
     let n_looks: usize = all.iter().map(Vec::len).sum();

@@ -8,15 +8,17 @@
 
 mod calibration;
 pub mod concept;
+mod domain;
 pub mod honesty;
 mod rows;
 mod support;
 mod verdict;
 
 pub use calibration::{Calibration, MAX_ROWS, MIN_APART, MIN_WINDOWS, Prepared};
+pub use domain::Domain;
 pub use rows::Rows;
 pub use support::{MAX_MEDOIDS, MIN_DAYS, Support, SupportError};
-pub use verdict::{Evidence, FeatureDrift, Kind, Look, Measure, Verdict};
+pub use verdict::{CALM_HOURS, Evidence, FeatureDrift, Kind, Look, Measure, Verdict};
 
 use serde::{Deserialize, Serialize};
 

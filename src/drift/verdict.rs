@@ -37,6 +37,10 @@ impl Kind {
     }
 }
 
+/// An alarm is over once nothing has rung for so many hours: as long as a window's three days, since windows an hour apart share nearly
+/// all their rows, and one that hovers about its bound is one alarm.
+pub const CALM_HOURS: usize = 72;
+
 /// What is measured of a feature in a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Measure {

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     config::{App, LineConfig},
     db::{Db, monitoring_runs::MonitorRow, training_log::JobTimes},
+    drift::{CALM_HOURS, Domain},
     lineage::{LineName, Version},
 };
 
@@ -42,6 +43,8 @@ const DAYS: i64 = 30;
 pub struct Request {
     /// The line; all of them when not given.
     pub line: Option<LineName>,
+    /// Also what takes longer than an hourly run should: whether a model can tell now from the reference.
+    pub explain: bool,
     /// Look, and change nothing.
     pub dry_run: bool,
 }
@@ -78,6 +81,8 @@ pub struct LineWatch {
     pub drift: Option<Drift>,
     /// What answers should be worth whose labels are not known yet, a timeframe each.
     pub outlook: Vec<Outlook>,
+    /// How well the last days can be told from the reference, where it was asked for.
+    pub domain: Option<Domain>,
     /// The daily loss and the answers themselves against those of the test days.
     pub answers: AnswersSeen,
     /// Promotions that may yet be taken back.
@@ -115,7 +120,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         as_of: app.as_of,
     };
     for line in lines {
-        let mut seen = look(app, &mut db, line)?;
+        let mut seen = look(app, &mut db, line, request.explain)?;
         if !request.dry_run {
             let is_moved = take_back(app, line, &mut seen);
             report.notes.extend(commit(app, &mut db, &seen)?);
@@ -135,6 +140,7 @@ fn look(
     app: &App,
     db: &mut Db,
     (name, line): (&LineName, &LineConfig),
+    explain: bool,
 ) -> anyhow::Result<LineWatch> {
     let mut seen = LineWatch {
         line: name.clone(),
@@ -144,13 +150,14 @@ fn look(
         n_stored: 0,
         promised: Promised::default(),
         drift: None,
+        domain: None,
         outlook: Vec::new(),
         answers: AnswersSeen::default(),
         probation: Vec::new(),
         triggers: Vec::new(),
     };
     let last = db.job_times(name, app.as_of)?;
-    let n_new = look_at_production(app, db, (name, line), &last, &mut seen)?;
+    let n_new = look_at_production(app, db, (name, line), (&last, explain), &mut seen)?;
     let overdue = overdue::of_line(db, name, app.as_of)?;
     seen.triggers = triggers::wanted(&seen, &overdue, n_new, &last, &line.triggers, app.as_of);
     seen.alarms.push(alarms::overdue_jobs(&overdue, &seen.triggers));
@@ -163,7 +170,7 @@ fn look_at_production(
     app: &App,
     db: &mut Db,
     (name, line): (&LineName, &LineConfig),
-    last: &[JobTimes],
+    (last, explain): (&[JobTimes], bool),
     seen: &mut LineWatch,
 ) -> anyhow::Result<usize> {
     let mut cast = Cast::gather(app, db, name)?;
@@ -192,6 +199,9 @@ fn look_at_production(
     let drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(&drift));
     seen.drift = drift.ok();
+    if explain {
+        seen.domain = drift::domain(&scene, seen.drift.as_ref());
+    }
     seen.answers = answers::of(&scene);
     seen.alarms.push(answers::concept(&seen.answers));
     seen.alarms.push(answers::predictions(&seen.answers));
@@ -230,16 +240,24 @@ fn take_back(app: &App, (name, line): (&LineName, &LineConfig), seen: &mut LineW
     is_moved
 }
 
+/// Whether drift has not rung for so long that an alarm of it is over.
+fn is_calm(app: &App, db: &mut Db, line: &LineName) -> anyhow::Result<bool> {
+    let calm = TimeDelta::hours(i64::try_from(CALM_HOURS)?);
+    let last = db.last_rang(line, drift::ALARM, app.as_of)?;
+    Ok(last.is_none_or(|last| app.as_of - last > calm))
+}
+
 /// Raises and closes alerts, and puts the run on the record. Returns what did not arrive.
 fn commit(app: &App, db: &mut Db, seen: &LineWatch) -> anyhow::Result<Vec<String>> {
     let name = &seen.line;
     let mut notes = Vec::new();
     for alarm in &seen.alarms {
         let cause = format!("monitor:{}:{name}", alarm.name);
-        notes.extend(match alarm.rings {
-            true => alerts::raise(app, db, name, &cause, &alarm.text)?,
-            false => alerts::resolve(app, db, name, &cause)?,
-        });
+        if alarm.rings {
+            notes.extend(alerts::raise(app, db, name, &cause, &alarm.text)?);
+        } else if alarm.name != drift::ALARM || is_calm(app, db, name)? {
+            notes.extend(alerts::resolve(app, db, name, &cause)?);
+        }
     }
     db.record_monitor(name, &row(app, seen)?, app.as_of)?;
     Ok(notes)

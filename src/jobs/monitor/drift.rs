@@ -5,7 +5,10 @@
 use serde::Serialize;
 
 use super::{Alarm, scene::Scene};
-use crate::drift::{Evidence, FeatureDrift, Kind, Look};
+use crate::drift::{Domain, Evidence, FeatureDrift, Kind, Look, MAX_ROWS};
+
+/// The name of the alarm.
+pub(super) const ALARM: &str = "drift";
 
 /// The last windows of features against the reference.
 #[derive(Debug, Clone, Serialize)]
@@ -59,6 +62,14 @@ pub(super) fn of(scene: &Scene) -> Result<Drift, String> {
     })
 }
 
+/// Whether a model can tell the last window from what production learned from.
+pub(super) fn domain(scene: &Scene, drift: Option<&Drift>) -> Option<Domain> {
+    let range_us = scene.learned.0.timestamp_micros()..=scene.learned.1.timestamp_micros();
+    let reference = scene.material.rows(range_us, MAX_ROWS);
+    let now = scene.material.rows(i64::MIN..=i64::MAX, drift?.n_rows);
+    Domain::of(&reference, &now)
+}
+
 impl Drift {
     /// The features that moved most, with their own z and p.
     fn most(&self, n: usize) -> Vec<String> {
@@ -105,7 +116,7 @@ impl Drift {
 pub(super) fn alarm(drift: &Result<Drift, String>) -> Alarm {
     let drift = match drift {
         Ok(drift) => drift,
-        Err(why) => return Alarm { name: "drift", rings: false, text: why.clone() },
+        Err(why) => return Alarm { name: ALARM, rings: false, text: why.clone() },
     };
     let rings = !drift.rings.is_empty();
     let says = |one: &Evidence| drift.says(one);
@@ -114,7 +125,7 @@ pub(super) fn alarm(drift: &Result<Drift, String>) -> Alarm {
         false => drift.look.verdict.evidence.iter().map(says).collect(),
     };
     Alarm {
-        name: "drift",
+        name: ALARM,
         rings,
         text: format!(
             "the last {} trading days against {} windows of the reference, {} of them apart (reach 1 is the furthest of them; two \

@@ -201,6 +201,7 @@ mod tests {
             n_stored: 0,
             promised: Promised::default(),
             drift: None,
+            domain: None,
             outlook: Vec::new(),
             answers: AnswersSeen::default(),
             probation: Vec::new(),
