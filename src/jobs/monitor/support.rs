@@ -25,23 +25,28 @@ const MIN_SHARE: f64 = 0.2;
 /// Share of the answers of the last week that lie out of support, against the worst week of training.
 ///
 /// # Errors
-/// 5 database, 7 where the version's file cannot be read.
+/// When the database fails.
 pub(super) fn of(
     db: &mut Db,
     name: &LineName,
     actor: &Actor,
     as_of: DateTime<Utc>,
 ) -> anyhow::Result<Alarm> {
-    let Some(support) = support::of_version(actor)? else {
-        return Ok(Alarm {
-            name: "support",
-            rings: false,
-            text: format!(
-                "{} keeps no reference rows (made by an older aifx, or of too few days): how unlike its training data a \
+    let says = |rings, text| Ok(Alarm { name: "support", rings, text });
+    let support = match support::of_version(actor) {
+        Ok(Some(support)) => support,
+        // Predict refuses such a version: the alarm says so, and the other questions are still asked.
+        Err(error) => return says(true, format!("{error:#}")),
+        Ok(None) => {
+            return says(
+                false,
+                format!(
+                    "{} keeps no reference rows (made by an older aifx, or of too few days): how unlike its training data a \
                  window is cannot be said",
-                actor.version
-            ),
-        });
+                    actor.version
+                ),
+            );
+        }
     };
     let from = as_of - TimeDelta::days(DAYS);
     let (n, n_outside) = db.answers_outside(name, actor.version, from, as_of)?;
