@@ -103,6 +103,9 @@ elif [ $status != 0 ]; then
 fi
 run models verify
 run models show "$version"
+step "watched"
+run --as-of "$as_of" monitor --explain --dry-run
+run --as-of "$as_of" report
 
 echo
 echo "Done in $((SECONDS - began)) s after set-up and build. Open the report:"

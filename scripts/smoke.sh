@@ -34,3 +34,6 @@ run --as-of "$as_of" train-weekly --days 30 --epochs 2
 # Two epochs make no model that the gate would let through by itself.
 run --as-of "$as_of" promote v1.0 --force --reason "smoke run"
 run models verify
+run --as-of "$as_of" predict
+run --as-of "$as_of" monitor --explain --dry-run
+run --as-of "$as_of" report
