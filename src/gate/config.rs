@@ -62,6 +62,18 @@ impl Default for GateConfig {
     }
 }
 
+/// Settings that do not lie in their range: key, value, low, high.
+pub(super) fn outside(ranges: &[(&'static str, f64, f64, f64)]) -> Vec<(&'static str, String)> {
+    ranges
+        .iter()
+        // Written so that NaN fails.
+        .filter(|(_, value, low, high)| !(low..=high).contains(&value))
+        .map(|(key, value, low, high)| {
+            (*key, format!("{key}: {value} does not lie between {low} and {high}"))
+        })
+        .collect()
+}
+
 impl GateConfig {
     /// Settings that cannot be, by key, with the reason.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
@@ -78,14 +90,7 @@ impl GateConfig {
             ("max_pbo", self.max_pbo, 0.0, 1.0),
             ("min_accuracy_gain", self.min_accuracy_gain, 0.0, 0.5),
         ];
-        let mut problems: Vec<_> = ranges
-            .into_iter()
-            // Written so that NaN fails.
-            .filter(|(_, value, low, high)| !(low..=high).contains(&value))
-            .map(|(key, value, low, high)| {
-                (key, format!("{key}: {value} does not lie between {low} and {high}"))
-            })
-            .collect();
+        let mut problems = outside(&ranges);
         if self.max_margin < self.margin {
             let why = format!(
                 "max_margin: {} is below the margin of {} that it should widen to",

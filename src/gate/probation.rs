@@ -6,6 +6,7 @@
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::config::outside;
 use crate::{
     evaluate::DayDifference,
     stats::{self, ConfidenceSequence},
@@ -37,18 +38,11 @@ impl Default for ProbationConfig {
 impl ProbationConfig {
     /// Settings that cannot be, by key, with the reason.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let ranges = [
+        outside(&[
             ("days", f64::from(self.days), 0.0, 365.0),
             ("alpha", self.alpha, 1e-6, 0.2),
             ("min_days", f64::from(self.min_days), 5.0, 365.0),
-        ];
-        let wrong =
-            ranges.into_iter().filter(|(_, value, low, high)| !(low..=high).contains(&value));
-        wrong
-            .map(|(key, value, low, high)| {
-                (key, format!("{key}: {value} does not lie between {low} and {high}"))
-            })
-            .collect()
+        ])
     }
 }
 

@@ -772,11 +772,10 @@ impl Work<'_> {
         files.insert(artifact::METRICS, pretty(&metrics)?)?;
         files.insert(artifact::HISTORY, history_csv(&fit.history))?;
         files.insert(artifact::REFERENCE, parent.files.require(artifact::REFERENCE)?.to_vec())?;
-        if let Some(support) = parent.files.get(artifact::SUPPORT) {
-            files.insert(artifact::SUPPORT, support.to_vec())?;
-        }
-        if let Some(windows) = parent.files.get(artifact::DRIFT) {
-            files.insert(artifact::DRIFT, windows.to_vec())?;
+        for name in [artifact::SUPPORT, artifact::DRIFT] {
+            if let Some(learned) = parent.files.get(name) {
+                files.insert(name, learned.to_vec())?;
+            }
         }
         let windows = replay::windows(tuned, &night.material.features);
         let step = night.learned.len().div_ceil(8).max(1);

@@ -205,7 +205,7 @@ fn look_at_production(
     seen.answers = answers::of(&scene);
     seen.alarms.push(answers::concept(&seen.answers));
     seen.alarms.push(answers::predictions(&seen.answers));
-    if let Some(timid) = answers::timid_lately(&scene)
+    if let Some(timid) = &seen.answers.timid
         && let Some(alarm) = seen.alarms.iter_mut().find(|alarm| alarm.name == alarms::COLLAPSE)
     {
         alarm.rings = true;

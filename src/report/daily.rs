@@ -1,9 +1,10 @@
 //! `report.html` of a fine-tune: [`DailyPage`] in, one HTML page out. Every morning of the rehearsal is on it.
 
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{
+    document::document,
     gate,
     plot::{self, ForestRow, Unit},
     text::{count, minute, number, percent, signed},
@@ -67,16 +68,7 @@ pub fn daily_page(page: &DailyPage<'_>) -> Vec<u8> {
     } else {
         ("open", "? The rehearsal does not speak for it: it stays in staging")
     };
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main {
+    document(&title, STYLE, &html! {
                 header {
                     h1 { (title) }
                     p { "fine-tuned from " (page.parent) " on " (count(page.n_learned)) " samples, " (minute(page.as_of)) " UTC" }
@@ -97,10 +89,7 @@ pub fn daily_page(page: &DailyPage<'_>) -> Vec<u8> {
                 }
                 (gate::section(page.verdict))
                 footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
-            } }
-        }
-    }
-    .into_string()
+    })
     .into_bytes()
 }
 

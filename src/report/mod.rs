@@ -8,6 +8,7 @@
 mod charts;
 mod daily;
 mod days;
+mod document;
 mod gate;
 mod monthly;
 mod plot;

@@ -2,10 +2,11 @@
 //! [`monthly_markdown`] the same in text for a chat or a repository.
 
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{
     charts::{self, Epoch, Trading},
+    document::document,
     gate, plot,
     text::{count, minute, number, percent, signed, signed_percent},
 };
@@ -103,43 +104,35 @@ pub struct MonthlyFirst {
 /// The page, complete.
 pub fn monthly_page(page: &MonthlyPage) -> String {
     let title = format!("{} · {}", page.line, page.as_of.format("%B %Y"));
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main {
-                header {
-                    h1 { (title) }
-                    p { "monthly ranking as of " (minute(page.as_of)) " UTC" }
-                }
-                section class=(format!("verdict {}", mood(page))) {
-                    strong.head { (capitalised(&page.recommendation)) }
-                    p { (range(page)) }
-                }
-                (ranking(page))
-                (scores(page))
-                (degradation(page))
-                @if let Some(found) = &page.freshness { (freshness(found)) }
-                @if let (Some(verdict), Some(judged)) = (&page.verdict, &page.judged) {
-                    p.soft { "Below: the gate on " (judged) ", the best that was not in production." }
-                    (gate::section(verdict))
-                }
-                @if let Some(first) = &page.first { (closer(first)) }
-                (charts::trading(&page.trading, &page.costs, "The first three of the ranking, each over the days that it had not seen."))
-                @if !page.retired.is_empty() {
-                    h2 { "Retired" }
-                    div.card { p { "Fine-tunes older than three months were deleted: " (page.retired.join(", ")) "." } }
-                }
-                footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
-            } }
-        }
-    }
-    .into_string()
+    document(
+        &title,
+        STYLE,
+        &html! {
+                    header {
+                        h1 { (title) }
+                        p { "monthly ranking as of " (minute(page.as_of)) " UTC" }
+                    }
+                    section class=(format!("verdict {}", mood(page))) {
+                        strong.head { (capitalised(&page.recommendation)) }
+                        p { (range(page)) }
+                    }
+                    (ranking(page))
+                    (scores(page))
+                    (degradation(page))
+                    @if let Some(found) = &page.freshness { (freshness(found)) }
+                    @if let (Some(verdict), Some(judged)) = (&page.verdict, &page.judged) {
+                        p.soft { "Below: the gate on " (judged) ", the best that was not in production." }
+                        (gate::section(verdict))
+                    }
+                    @if let Some(first) = &page.first { (closer(first)) }
+                    (charts::trading(&page.trading, &page.costs, "The first three of the ranking, each over the days that it had not seen."))
+                    @if !page.retired.is_empty() {
+                        h2 { "Retired" }
+                        div.card { p { "Fine-tunes older than three months were deleted: " (page.retired.join(", ")) "." } }
+                    }
+                    footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
+        },
+    )
 }
 
 fn mood(page: &MonthlyPage) -> &'static str {

@@ -1,11 +1,12 @@
 //! `report.html` of a version: [`VersionReport`] in, one HTML page out.
 
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde::Serialize;
 
 use super::{
     charts::{self, Epoch, Row, Trading},
+    document::document,
     gate,
     plot::{self, ForestRow, Unit},
     text::{count, day, minute, number, or_why, percent, signed_percent},
@@ -157,38 +158,30 @@ pub struct GapRow {
 /// The page, complete.
 pub fn version_page(report: &VersionReport) -> String {
     let title = format!("{} {}", report.line, report.version);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main {
-                header {
-                    h1 { (title) }
-                    p { "as of " (minute(report.as_of)) " UTC" }
-                    p { (report.pairs.join(", ")) " · " (report.timeframes.join(", ")) }
-                }
-                (verdict_box(report))
-                (tiles(report))
-                (against_baselines(report))
-                @if let Some(verdict) = &report.gate { (gate::section(verdict)) }
-                (answers(report))
-                (charts::trading(&report.trading, &report.costs, "The majority class does not trade when it is “hold”: it would stay at 0 %."))
-                (training(report))
-                (data(report))
-                (recipe(report))
-                footer {
-                    "Written by aifx " (report.aifx) " with LibTorch " (report.libtorch)
-                    ". Everything on this page is inside it; nothing is loaded from elsewhere."
-                }
-            } }
-        }
-    }
-    .into_string()
+    document(
+        &title,
+        STYLE,
+        &html! {
+                    header {
+                        h1 { (title) }
+                        p { "as of " (minute(report.as_of)) " UTC" }
+                        p { (report.pairs.join(", ")) " · " (report.timeframes.join(", ")) }
+                    }
+                    (verdict_box(report))
+                    (tiles(report))
+                    (against_baselines(report))
+                    @if let Some(verdict) = &report.gate { (gate::section(verdict)) }
+                    (answers(report))
+                    (charts::trading(&report.trading, &report.costs, "The majority class does not trade when it is “hold”: it would stay at 0 %."))
+                    (training(report))
+                    (data(report))
+                    (recipe(report))
+                    footer {
+                        "Written by aifx " (report.aifx) " with LibTorch " (report.libtorch)
+                        ". Everything on this page is inside it; nothing is loaded from elsewhere."
+                    }
+        },
+    )
 }
 
 fn verdict_box(report: &VersionReport) -> Markup {

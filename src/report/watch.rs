@@ -4,11 +4,12 @@
 //! there is said in words. Not here: gathering it (`jobs::watch`).
 
 use chrono::{DateTime, NaiveDate, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{
     charts::{self, Reliability, legend},
     days::{self, Cell, Row},
+    document::document,
     plot::{Axis, Frame, Unit},
     text::{count, day, minute, number, percent, signed_percent},
 };
@@ -293,39 +294,31 @@ impl DayState {
 pub fn watch_page(page: &WatchPage) -> String {
     let title = format!("{}: the watch", page.line);
     let days = span(page);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main {
-                header {
-                    h1 { (title) }
-                    p { "as of " (minute(page.as_of)) " UTC, looking back to " (day(page.from)) }
-                }
-                (head(page))
-                (tiles(page))
-                (ringing(page))
-                h2 { "Results" }
-                div.grid { (equity(page, &days)) (accuracy(page, &days)) }
-                (windows(page))
-                (moves(page))
-                h2 { "What it answers" }
-                div.grid { (shares(page, &days)) (calibration(page)) }
-                h2 { "The market against what it learned from" }
-                div.grid { (drift(page, &days)) }
-                h2 { "Jobs and data" }
-                div.grid { (calendar(page, &days)) (jobs(page)) (series(page)) }
-                (past_alerts(page))
-                footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
-            } }
-        }
-    }
-    .into_string()
+    document(
+        &title,
+        STYLE,
+        &html! {
+                    header {
+                        h1 { (title) }
+                        p { "as of " (minute(page.as_of)) " UTC, looking back to " (day(page.from)) }
+                    }
+                    (head(page))
+                    (tiles(page))
+                    (ringing(page))
+                    h2 { "Results" }
+                    div.grid { (equity(page, &days)) (accuracy(page, &days)) }
+                    (windows(page))
+                    (moves(page))
+                    h2 { "What it answers" }
+                    div.grid { (shares(page, &days)) (calibration(page)) }
+                    h2 { "The market against what it learned from" }
+                    div.grid { (drift(page, &days)) }
+                    h2 { "Jobs and data" }
+                    div.grid { (calendar(page, &days)) (jobs(page)) (series(page)) }
+                    (past_alerts(page))
+                    footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
+        },
+    )
 }
 
 /// Every day of the page.

@@ -21,6 +21,9 @@ pub struct AnswersSeen {
     pub loss: Option<LossSeen>,
     /// The answers of the last days; `None` without days enough.
     pub answers: Option<AnswerDrift>,
+    /// Why the confidence of the last days counts as a collapse, where it does.
+    #[serde(skip)]
+    pub(super) timid: Option<String>,
 }
 
 /// The daily loss against that of the test days.
@@ -34,13 +37,15 @@ pub struct LossSeen {
 }
 
 /// What a version's metrics keep of its test days; versions made before they did keep nothing.
-pub(super) fn test_days(scene: &Scene) -> Option<AnswerDays> {
+fn test_days(scene: &Scene) -> Option<AnswerDays> {
     serde_json::from_value(scene.production.metrics.get(weekly::ANSWER_DAYS)?.clone()).ok()
 }
 
-/// Both questions.
+/// Every question about the answers.
 pub(super) fn of(scene: &Scene) -> AnswersSeen {
     let Some(then) = test_days(scene) else { return AnswersSeen::default() };
+    let since = scene.answers.predictions.days().map_or(Vec::new(), |found| found.days);
+    let timid = timid(&then, &since);
     let mut counts: Vec<f64> = then.days.iter().map(|day| day.n as f64).collect();
     // Half a day, the one that is going on among them, says little.
     let least = crate::stats::median(&mut counts).unwrap_or(0.0) / 2.0;
@@ -48,7 +53,7 @@ pub(super) fn of(scene: &Scene) -> AnswersSeen {
         days.into_iter().filter(|day| day.n as f64 >= least).collect()
     };
     let then = whole(then.days);
-    let since = whole(scene.answers.predictions.days().map_or(Vec::new(), |found| found.days));
+    let since = whole(since);
     let losses = |days: &[AnswerDay]| -> Vec<f64> { days.iter().map(|day| day.loss).collect() };
     let loss = LossReference::of(&losses(&then), SEED)
         .map(|reference| LossSeen { drift: reference.look(&losses(&since)), reference });
@@ -56,7 +61,7 @@ pub(super) fn of(scene: &Scene) -> AnswersSeen {
         then.iter().chain(&since).map(|day| (&day.shares[..], day.confidence)).collect();
     let n_last = concept::ANSWER_DAYS.min(since.len());
     let (before, last) = all.split_at(all.len() - n_last);
-    AnswersSeen { loss, answers: concept::answers(before, last) }
+    AnswersSeen { loss, answers: concept::answers(before, last), timid }
 }
 
 /// Whether answers cost more than they did.
@@ -124,7 +129,7 @@ pub(super) fn predictions(seen: &AnswersSeen) -> Alarm {
 
 /// Why the confidence of the last days counts as a collapse: every one of the last [`concept::ANSWER_DAYS`] days below the first
 /// percentile of the test days (FORMULAS 4.16). `None` where it does not.
-pub(super) fn timid(then: &AnswerDays, since: &[AnswerDay]) -> Option<String> {
+fn timid(then: &AnswerDays, since: &[AnswerDay]) -> Option<String> {
     let last = &since[since.len().checked_sub(concept::ANSWER_DAYS)?..];
     let most = last.iter().map(|day| day.confidence).fold(0.0, f64::max);
     (most < then.confidence_p01).then(|| {
@@ -135,11 +140,6 @@ pub(super) fn timid(then: &AnswerDays, since: &[AnswerDay]) -> Option<String> {
             then.confidence_p01 * 100.0
         )
     })
-}
-
-/// As [`timid`], of the answers that are settled by now.
-pub(super) fn timid_lately(scene: &Scene) -> Option<String> {
-    timid(&test_days(scene)?, &scene.answers.predictions.days()?.days)
 }
 
 #[cfg(test)]

@@ -79,9 +79,7 @@ impl Scene {
             .map_err(Fault::integrity)?;
         Ok(Scene { production, promoted_at, learned, calibration, material, samples, answers })
     }
-}
 
-impl Scene {
     /// The indicator rule's answers to samples, learned from what production learned from; none where nothing of that was read.
     pub(super) fn indicator(
         &self,
