@@ -73,13 +73,13 @@ impl Shown<'_> {
         for outlook in line.outlook.iter().filter(|one| self.explain || one.pending.is_some()) {
             page.field("outlook", &outlook.text);
         }
-        if let Some(domain) = &line.domain {
+        if let Some(domain) = line.domain.as_ref().filter(|_| self.explain) {
             page.field(
                 "domain",
                 format!(
-                    "a logistic model tells the last {} trading days from the rest with an area under the curve of {:.2}, {:.2} is usual \
+                    "a logistic model tells the last {} rows from the reference with an area under the curve of {:.2}, {:.2} is usual \
                      (p {:.3} by {} blocks of days of the reference); it is shown and rings nothing",
-                    domain.days, domain.auc, domain.usual, domain.p, domain.n_blocks
+                    domain.n_rows, domain.auc, domain.usual, domain.p, domain.n_blocks
                 ),
             );
         }

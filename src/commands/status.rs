@@ -48,6 +48,9 @@ impl Report for StatusReport {
                 };
                 page.field("monitor", format!("{said}, {}", look.as_of.format("%F %H:%MZ")));
             }
+            for watched in &line.probation {
+                page.field("probation", watched.to_string());
+            }
             for run in &line.runs {
                 let what = run.version.map(|version| format!(" {version}")).unwrap_or_default();
                 let why = run.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

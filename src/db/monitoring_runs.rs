@@ -40,6 +40,12 @@ pub struct MonitorRow {
     pub metrics: Value,
     /// The features against the reference.
     pub drift: Option<Value>,
+    /// How well now can be told from the reference.
+    pub domain: Option<Value>,
+    /// Promotions that may yet be taken back.
+    pub probation: Value,
+    /// Jobs that are wanted.
+    pub triggers: Value,
     /// `none`, or `alert:` with the names of what rings.
     pub verdict: String,
     /// In words.
@@ -60,8 +66,8 @@ impl Db {
         self.client
             .execute(
                 "INSERT INTO monitoring_runs (run_id, line, version, window_from, window_until, n_samples, metrics, drift,
-                        verdict, reason, as_of)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $5)",
+                        verdict, reason, as_of, domain, probation, triggers)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $5, $11, $12, $13)",
                 &[
                     &Uuid::now_v7(),
                     &line.as_str(),
@@ -73,6 +79,9 @@ impl Db {
                     &row.drift,
                     &row.verdict,
                     &row.reason,
+                    &row.domain,
+                    &row.probation,
+                    &row.triggers,
                 ],
             )
             .failed("cannot record what the monitor found")?;
@@ -122,33 +131,39 @@ impl Db {
         Ok(())
     }
 
-    /// The last verdict on each series up to `as_of`.
+    /// The last verdict on each series up to `as_of`, in the order asked for; series that were never collected are left out.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn last_quality(&mut self, as_of: DateTime<Utc>) -> anyhow::Result<Vec<QualityRow>> {
+    pub fn last_quality(
+        &mut self,
+        series: &[(String, String)],
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<QualityRow>> {
+        let (pairs, timeframes): (Vec<&str>, Vec<&str>) =
+            series.iter().map(|(pair, timeframe)| (pair.as_str(), timeframe.as_str())).unzip();
+        // One look into the index a series: a collect every five minutes leaves a hundred thousand verdicts a year and series.
         let rows = self
             .client
             .query(
-                "SELECT DISTINCT ON (metrics->>'pair', metrics->>'timeframe') metrics, verdict, reason, as_of
-                 FROM monitoring_runs WHERE verdict LIKE 'data:%' AND as_of <= $1
-                 ORDER BY metrics->>'pair', metrics->>'timeframe', as_of DESC, id DESC",
-                &[&as_of],
+                "SELECT s.pair, s.timeframe, last.verdict, last.reason, last.as_of
+                   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS s (pair, timeframe, place)
+                  CROSS JOIN LATERAL (SELECT m.verdict, m.reason, m.as_of FROM monitoring_runs m
+                          WHERE m.verdict LIKE 'data:%' AND m.metrics ->> 'pair' = s.pair
+                            AND m.metrics ->> 'timeframe' = s.timeframe AND m.as_of <= $3
+                          ORDER BY m.as_of DESC, m.id DESC LIMIT 1) last
+                  ORDER BY s.place",
+                &[&pairs, &timeframes, &as_of],
             )
             .failed("cannot read the quality of the candles")?;
-        let text =
-            |metrics: &Value, key: &str| metrics[key].as_str().unwrap_or_default().to_owned();
         Ok(rows
             .iter()
-            .map(|row| {
-                let metrics: Value = row.get(0);
-                QualityRow {
-                    pair: text(&metrics, "pair"),
-                    timeframe: text(&metrics, "timeframe"),
-                    verdict: row.get::<_, String>(1).trim_start_matches("data:").to_owned(),
-                    reason: row.get(2),
-                    as_of: row.get(3),
-                }
+            .map(|row| QualityRow {
+                pair: row.get(0),
+                timeframe: row.get(1),
+                verdict: row.get::<_, String>(2).trim_start_matches("data:").to_owned(),
+                reason: row.get(3),
+                as_of: row.get(4),
             })
             .collect())
     }

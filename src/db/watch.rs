@@ -79,6 +79,12 @@ pub struct Look {
     pub metrics: Value,
     /// The features against the reference.
     pub drift: Value,
+    /// How well now can be told from the reference.
+    pub domain: Value,
+    /// Promotions that may yet be taken back.
+    pub probation: Value,
+    /// Jobs that were wanted.
+    pub triggers: Value,
 }
 
 /// How often a job ended so on a day.
@@ -98,6 +104,23 @@ pub struct DayRuns {
     pub last: DateTime<Utc>,
 }
 
+/// A job that the monitor started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartedRow {
+    /// The instant that the monitor took for now.
+    pub at: DateTime<Utc>,
+    /// The command.
+    pub job: String,
+    /// Why.
+    pub reason: String,
+    /// How it ended, as [`DayRuns::state`]; none where no run of that instant is on the record.
+    pub state: Option<String>,
+    /// What it made.
+    pub version: Option<String>,
+    /// Why it failed.
+    pub why: Option<String>,
+}
+
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AlertRow {
@@ -107,7 +130,7 @@ pub struct AlertRow {
     pub severity: String,
     /// What is wrong, for people.
     pub message: String,
-    /// When the cause was first seen, by the database clock.
+    /// When the cause was first seen, by the run that did.
     pub since: Option<DateTime<Utc>>,
     /// When it was last seen.
     pub last_seen: Option<DateTime<Utc>>,
@@ -136,7 +159,17 @@ pub struct AnswerCounts {
 const SIGNAL: &str = "CASE WHEN abstained IS NOT NULL THEN 'abstain'
                            WHEN lower(signal) IN ('buy', 'sell', 'hold', 'abstain') THEN lower(signal) ELSE 'other' END";
 
-fn alert_row(row: &Row) -> AlertRow {
+/// How a run of the training log (`l`, with what it made: `v`) ended.
+const ENDED: &str = "CASE WHEN l.status = 'completed' AND v.gate ->> 'passed' = 'false' THEN 'refused'
+                          WHEN l.status IN ('completed', 'skipped', 'running') THEN l.status ELSE 'failed' END";
+/// When an alert was raised and closed: in the time of the runs that did, or, where those did not say, of the database.
+const RAISED: &str = "coalesce(as_of, raised_at, '-infinity')";
+const RESOLVED: &str = "coalesce(resolved_as_of, resolved_at)";
+/// What [`alert_row`] reads.
+const ALERT: &str = "coalesce(cause, ''), severity, left(message, 2000), coalesce(as_of, raised_at),
+                     coalesce(seen_as_of, last_seen_at), coalesce(resolved_as_of, resolved_at), n_seen";
+
+fn alert_row(row: &Row, as_of: DateTime<Utc>) -> AlertRow {
     let text = |place: usize| row.get::<_, Option<String>>(place).unwrap_or_default();
     AlertRow {
         cause: text(0),
@@ -144,19 +177,23 @@ fn alert_row(row: &Row) -> AlertRow {
         message: text(2),
         since: row.get(3),
         last_seen: row.get(4),
-        resolved: row.get(5),
+        resolved: row.get::<_, Option<DateTime<Utc>>>(5).filter(|at| *at <= as_of),
         n_seen: row.get(6),
     }
 }
 
 fn look(row: &Row) -> Look {
+    let value = |place: usize| row.get::<_, Option<Value>>(place).unwrap_or_default();
     Look {
         as_of: row.get(0),
         version: row.get(1),
         verdict: row.get::<_, Option<String>>(2).unwrap_or_default(),
         reason: row.get(3),
-        metrics: row.get::<_, Option<Value>>(4).unwrap_or_default(),
-        drift: row.get::<_, Option<Value>>(5).unwrap_or_default(),
+        metrics: value(4),
+        drift: value(5),
+        domain: value(6),
+        probation: value(7),
+        triggers: value(8),
     }
 }
 
@@ -263,7 +300,7 @@ impl Db {
         let rows = self
             .client
             .query(
-                "SELECT DISTINCT ON ((as_of AT TIME ZONE 'UTC')::date) as_of, version, verdict, reason, metrics, drift
+                "SELECT DISTINCT ON ((as_of AT TIME ZONE 'UTC')::date) as_of, version, verdict, reason, metrics, drift, domain, probation, triggers
                    FROM monitoring_runs WHERE line = $1 AND as_of > $2 AND as_of <= $3
                   ORDER BY (as_of AT TIME ZONE 'UTC')::date, as_of DESC, id DESC",
                 &[&line.as_str(), &stretch.from, &stretch.as_of],
@@ -284,12 +321,51 @@ impl Db {
         let row = self
             .client
             .query_opt(
-                "SELECT as_of, version, verdict, reason, metrics, drift FROM monitoring_runs
+                "SELECT as_of, version, verdict, reason, metrics, drift, domain, probation, triggers FROM monitoring_runs
                   WHERE line = $1 AND as_of <= $2 ORDER BY as_of DESC, id DESC LIMIT 1",
                 &[&line.as_str(), &as_of],
             )
             .failed("cannot read what the monitor found last")?;
         Ok(row.as_ref().map(look))
+    }
+
+    /// What the monitor started in a stretch, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn started_by_the_monitor(
+        &mut self,
+        line: &LineName,
+        stretch: Stretch,
+        limit: i64,
+    ) -> anyhow::Result<Vec<StartedRow>> {
+        let sql = format!(
+            "SELECT r.as_of, one ->> 'job', coalesce(one ->> 'reason', ''), run.state, run.version, run.error
+               FROM monitoring_runs r
+              CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(r.triggers) = 'array' THEN r.triggers ELSE '[]' END) one
+               LEFT JOIN LATERAL (
+                    SELECT {ENDED} AS state, l.version, l.error
+                      FROM model_training_log l LEFT JOIN model_versions v ON v.run_id = l.run_id
+                     WHERE l.line = r.line AND l.as_of = r.as_of AND one ->> 'job' IN ('train-' || l.job, 'evaluate-' || l.job)
+                     ORDER BY l.id DESC LIMIT 1) run ON true
+              WHERE r.line = $1 AND r.as_of > $2 AND r.as_of <= $3 AND one ->> 'job' IS NOT NULL AND one ->> 'held' IS NULL
+              ORDER BY r.as_of DESC, r.id DESC LIMIT $4"
+        );
+        let rows = self
+            .client
+            .query(&sql, &[&line.as_str(), &stretch.from, &stretch.as_of, &limit])
+            .failed("cannot read what the monitor started")?;
+        Ok(rows
+            .iter()
+            .map(|row| StartedRow {
+                at: row.get(0),
+                job: row.get(1),
+                reason: row.get(2),
+                state: row.get(3),
+                version: row.get(4),
+                why: row.get(5),
+            })
+            .collect())
     }
 
     /// How the jobs of a line ended, day by day: the nightly ones by their rows in the training log, the others by what they
@@ -305,13 +381,10 @@ impl Db {
     ) -> anyhow::Result<Vec<DayRuns>> {
         let (pairs, timeframes): (Vec<&str>, Vec<&str>) =
             series.iter().map(|(pair, timeframe)| (pair.as_str(), timeframe.as_str())).unzip();
-        let rows = self
-            .client
-            .query(
-                "WITH run AS (
+        let sql = format!(
+            "WITH run AS (
                     SELECT coalesce(l.job, '') AS job, l.as_of AS at,
-                           CASE WHEN l.status = 'completed' AND v.gate ->> 'passed' = 'false' THEN 'refused'
-                                WHEN l.status IN ('completed', 'skipped', 'running') THEN l.status ELSE 'failed' END AS state,
+                           {ENDED} AS state,
                            coalesce(l.error, l.reason) AS why
                       FROM model_training_log l LEFT JOIN model_versions v ON v.run_id = l.run_id
                      WHERE l.line = $1 AND l.as_of > $2 AND l.as_of <= $3
@@ -330,9 +403,11 @@ impl Db {
                     SELECT DISTINCT 'outcomes', settled_as_of, 'completed', NULL
                       FROM trading_signals WHERE line = $1 AND settled_as_of > $2 AND settled_as_of <= $3)
                  SELECT (at AT TIME ZONE 'UTC')::date AS day, job, state, count(*), left((array_agg(why ORDER BY at DESC))[1], 300), max(at)
-                   FROM run GROUP BY day, job, state ORDER BY day, job, max(at)",
-                &[&line.as_str(), &stretch.from, &stretch.as_of, &pairs, &timeframes],
-            )
+                   FROM run GROUP BY day, job, state ORDER BY day, job, max(at)"
+        );
+        let rows = self
+            .client
+            .query(&sql, &[&line.as_str(), &stretch.from, &stretch.as_of, &pairs, &timeframes])
             .failed("cannot read how the jobs ended")?;
         Ok(rows
             .iter()
@@ -347,59 +422,58 @@ impl Db {
             .collect())
     }
 
-    /// Alerts about a line or about none, open ones first and then the newest: all that are open and those of a stretch, at most
-    /// `limit`. They carry the database's clock, whatever instant a run took for now.
+    /// Alerts about a line or about none as they were at the end of a stretch, open ones first and then the newest: all that were
+    /// open and those of the stretch, at most `limit`. What an alert says is what it said last.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn alerts_since(
+    pub fn alerts_in(
         &mut self,
         line: &LineName,
-        from: DateTime<Utc>,
+        stretch: Stretch,
         limit: i64,
     ) -> anyhow::Result<Vec<AlertRow>> {
+        let sql = format!(
+            "SELECT {ALERT} FROM alerts
+              WHERE (line = $1 OR line IS NULL) AND {RAISED} <= $3 AND (coalesce({RESOLVED} > $3, true) OR {RAISED} > $2)
+              ORDER BY {RESOLVED} <= $3, {RAISED} DESC NULLS LAST, id DESC LIMIT $4"
+        );
         let rows = self
             .client
-            .query(
-                "SELECT cause, severity, left(message, 2000), raised_at, last_seen_at, resolved_at, n_seen FROM alerts
-                  WHERE (line = $1 OR line IS NULL) AND (resolved_at IS NULL OR raised_at > $2)
-                  ORDER BY resolved_at IS NOT NULL, raised_at DESC NULLS LAST, id DESC LIMIT $3",
-                &[&line.as_str(), &from, &limit],
-            )
+            .query(&sql, &[&line.as_str(), &stretch.from, &stretch.as_of, &limit])
             .failed("cannot read the alerts")?;
-        Ok(rows.iter().map(alert_row).collect())
+        Ok(rows.iter().map(|row| alert_row(row, stretch.as_of)).collect())
     }
 
-    /// Open alerts of whichever line, the oldest first, a hundred at most: cause, message and since when.
+    /// Alerts of whichever line that are open at an instant, the oldest first, a hundred at most, and how many there are.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn ringing(&mut self) -> anyhow::Result<Vec<AlertRow>> {
-        let rows = self
-            .client
-            .query(
-                "SELECT coalesce(cause, ''), severity, left(message, 2000), raised_at, last_seen_at, resolved_at, n_seen
-                   FROM alerts WHERE resolved_at IS NULL ORDER BY raised_at, id LIMIT 100",
-                &[],
-            )
-            .failed("cannot read the open alerts")?;
-        Ok(rows.iter().map(alert_row).collect())
+    pub fn ringing(&mut self, as_of: DateTime<Utc>) -> anyhow::Result<(Vec<AlertRow>, i64)> {
+        let sql = format!(
+            "SELECT {ALERT}, count(*) OVER () FROM alerts
+              WHERE {RAISED} <= $1 AND coalesce({RESOLVED} > $1, true) ORDER BY {RAISED}, id LIMIT 100"
+        );
+        let rows = self.client.query(&sql, &[&as_of]).failed("cannot read the open alerts")?;
+        let n = rows.first().map_or(0, |row| row.get(7));
+        Ok((rows.iter().map(|row| alert_row(row, as_of)).collect(), n))
     }
 
-    /// Line (empty: none), cause and whether it rings, of alerts that are open or were closed within thirty days.
+    /// Line (empty: none), cause and whether it rings at an instant, of alerts that are open or were closed within thirty days.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn alert_states(&mut self) -> anyhow::Result<Vec<(String, String, bool)>> {
-        let rows = self
-            .client
-            .query(
-                "SELECT coalesce(line, ''), cause, bool_or(resolved_at IS NULL) FROM alerts
-                  WHERE cause IS NOT NULL AND (resolved_at IS NULL OR resolved_at > clock_timestamp() - interval '30 days')
-                  GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 1000",
-                &[],
-            )
-            .failed("cannot read the states of the alerts")?;
+    pub fn alert_states(
+        &mut self,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<(String, String, bool)>> {
+        let sql = format!(
+            "SELECT coalesce(line, ''), cause, bool_or(coalesce({RESOLVED} > $1, true)) FROM alerts
+              WHERE cause IS NOT NULL AND {RAISED} <= $1 AND coalesce({RESOLVED} > $1 - interval '30 days', true)
+              GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 1000"
+        );
+        let rows =
+            self.client.query(&sql, &[&as_of]).failed("cannot read the states of the alerts")?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 

@@ -10,7 +10,7 @@ use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FeatureReference, Rows,
+    DomainNull, FeatureReference, Rows,
     rows::{Memory, Surprises},
     verdict::{Evidence, FeatureDrift, Kind, Look, Measure, Verdict},
 };
@@ -56,6 +56,9 @@ pub struct Calibration {
     features: Vec<FeatureNull>,
     /// How far the reference's windows go, a kind of evidence each.
     evidence: Vec<(Kind, Null)>,
+    /// How well they can be told from the rest; versions made before there was such a thing keep nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainNull>,
 }
 
 /// A measure over the reference's windows.
@@ -215,7 +218,13 @@ impl Calibration {
             n_apart: reference.len() / n_rows,
             features,
             evidence,
+            domain: None,
         })
+    }
+
+    /// With how well windows of the same reference can be told from the rest of it: many fits, for what is kept.
+    pub fn with_domain(self, reference: &Rows) -> Calibration {
+        Calibration { domain: DomainNull::of(reference, self.n_rows), ..self }
     }
 
     /// Rows made ready to be looked at, however many windows of them; `None` where they have other features or series.

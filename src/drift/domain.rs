@@ -6,7 +6,8 @@
 //! make every few days recognisable: an area of 0.8 is nothing by itself. Not here: whether anything follows.
 
 use chrono::{Days, NaiveDate};
-use serde::Serialize;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::Rows;
 use crate::stats;
@@ -21,9 +22,21 @@ const MIN_BLOCKS: usize = 10;
 const RIDGE: f64 = 10.0;
 /// Newton's steps: the fit is convex and has settled by then.
 const STEPS: usize = 6;
+/// A step this small is the last: the next would be its square.
+const SETTLED: f64 = 1e-4;
+
+/// How well blocks of days of the reference can be told from its other days. Small enough to be kept with a version, since it
+/// takes many fits and one look takes one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DomainNull {
+    /// Rows of a block.
+    n_rows: usize,
+    /// Their areas under the ROC curve, ascending.
+    areas: Vec<f64>,
+}
 
 /// How well the last days can be told from the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Domain {
     /// Area under the ROC curve of days that the fit has not seen; 0.5: not at all.
     pub auc: f64,
@@ -33,46 +46,56 @@ pub struct Domain {
     pub usual: f64,
     /// Blocks of the reference.
     pub n_blocks: usize,
-    /// Trading days of a block, and of now.
-    pub days: usize,
+    /// Rows of a block, and of now.
+    pub n_rows: usize,
+}
+
+impl DomainNull {
+    /// Tells blocks of `n_rows` rows of the reference from the rest of it, without the days beside them; `None` where it holds
+    /// fewer than [`MIN_BLOCKS`] that span days enough for two folds.
+    pub fn of(reference: &Rows, n_rows: usize) -> Option<DomainNull> {
+        let known = Sample::of(reference, &scale(reference)?);
+        let last = known.days.len().checked_sub(n_rows.max(1))?;
+        let step = (last / BLOCKS).max(n_rows);
+        let starts: Vec<usize> = (0..=last).step_by(step).collect();
+        let area = |first: &usize| {
+            let block = *first..first + n_rows;
+            let near =
+                known.days[block.start] - Days::new(1)..=known.days[block.end - 1] + Days::new(1);
+            let rest = known.only(|row| !near.contains(&known.days[row]));
+            told_apart(&rest, &known.only(|row| block.contains(&row)))
+        };
+        let mut areas: Vec<f64> = starts.par_iter().filter_map(area).collect();
+        areas.sort_by(f64::total_cmp);
+        (areas.len() >= MIN_BLOCKS).then_some(DomainNull { n_rows, areas })
+    }
 }
 
 impl Domain {
-    /// Tells the last rows (`now`, of two days or more) from the reference; `None` where either holds too few days.
-    pub fn of(reference: &Rows, now: &Rows) -> Option<Domain> {
-        let scale: Vec<(f64, f64)> = reference
-            .columns
-            .iter()
-            .map(|column| Some((stats::mean(column)?, stats::sample_sd(column)?)))
-            .collect::<Option<_>>()?;
-        let known = Sample::of(reference, &scale);
+    /// Tells the last rows of `now` from the reference; `None` where there are fewer than a block takes, of one day only, or of
+    /// other features.
+    pub fn of(null: &DomainNull, reference: &Rows, now: &Rows) -> Option<Domain> {
+        let fits = now.len() >= null.n_rows && now.columns.len() == reference.columns.len();
+        let scale = fits.then(|| scale(reference))??;
         let asked = Sample::of(now, &scale);
-        let mut days = now.days.clone();
-        days.dedup();
-        let n_days = days.len();
-        let auc = told_apart(&known, &asked)?;
-        let mut all = reference.days.clone();
-        all.dedup();
-        let last = all.len().checked_sub(n_days)?;
-        let step = (last / BLOCKS).max(n_days);
-        let usual: Vec<f64> = (0..=last)
-            .step_by(step)
-            .filter_map(|first| {
-                let (from, until) = (all[first], all[first + n_days - 1]);
-                let near = from - Days::new(1)..=until + Days::new(1);
-                let block = known.filtered(|day| (from..=until).contains(&day));
-                told_apart(&known.filtered(|day| !near.contains(&day)), &block)
-            })
-            .collect();
-        let as_well = usual.iter().filter(|one| **one >= auc).count();
-        (usual.len() >= MIN_BLOCKS).then(|| Domain {
+        let asked = asked.only(|row| row + null.n_rows >= now.len());
+        let auc = told_apart(&Sample::of(reference, &scale), &asked)?;
+        let n = null.areas.len();
+        let as_well = n - null.areas.partition_point(|one| *one < auc);
+        Some(Domain {
             auc,
-            p: (1 + as_well) as f64 / (1 + usual.len()) as f64,
-            usual: stats::median(&mut usual.clone()).unwrap_or(0.5),
-            n_blocks: usual.len(),
-            days: n_days,
+            p: (1 + as_well) as f64 / (1 + n) as f64,
+            usual: stats::quantile_sorted(&null.areas, 0.5)?,
+            n_blocks: n,
+            n_rows: null.n_rows,
         })
     }
+}
+
+/// Mean and standard deviation of each feature.
+fn scale(reference: &Rows) -> Option<Vec<(f64, f64)>> {
+    let of = |column: &Vec<f64>| Some((stats::mean(column)?, stats::sample_sd(column)?));
+    reference.columns.iter().map(of).collect()
 }
 
 /// Standardised rows with their days, row-major, a constant last.
@@ -97,8 +120,8 @@ impl Sample {
         Sample { width, values, days: rows.days.clone() }
     }
 
-    fn filtered(&self, keep: impl Fn(NaiveDate) -> bool) -> Sample {
-        let kept: Vec<usize> = (0..self.days.len()).filter(|row| keep(self.days[*row])).collect();
+    fn only(&self, keep: impl Fn(usize) -> bool) -> Sample {
+        let kept: Vec<usize> = (0..self.days.len()).filter(|row| keep(*row)).collect();
         Sample {
             width: self.width,
             values: kept.iter().flat_map(|row| self.row(*row)).copied().collect(),
@@ -174,20 +197,21 @@ fn fit(known: &[&[f64]], asked: &[&[f64]]) -> Option<Vec<f64>> {
         for (row, (truth, weight)) in rows() {
             let p = 1.0 / (1.0 + (-dot(row, &weights)).exp());
             let (slope, curve) = (weight * (truth - p), weight * (p * (1.0 - p)).max(1e-6));
-            for i in 0..width {
-                gradient[i] += slope * row[i];
-                let scaled = curve * row[i];
-                for j in 0..=i {
-                    hessian[i * width + j] += scaled * row[j];
-                }
+            for (i, (gradient, value)) in gradient.iter_mut().zip(row).enumerate() {
+                *gradient += slope * value;
+                let scaled = curve * value;
+                let line = &mut hessian[i * width..=i * width + i];
+                line.iter_mut().zip(row).for_each(|(sum, other)| *sum += scaled * other);
             }
         }
         for i in 0..width - 1 {
             gradient[i] -= RIDGE * weights[i];
             hessian[i * width + i] += RIDGE;
         }
-        for (weight, step) in weights.iter_mut().zip(solve(hessian, gradient, width)?) {
-            *weight += step;
+        let steps = solve(hessian, gradient, width)?;
+        weights.iter_mut().zip(&steps).for_each(|(weight, step)| *weight += step);
+        if steps.iter().all(|step| step.abs() < SETTLED) {
+            break;
         }
     }
     Some(weights)
@@ -272,9 +296,11 @@ mod tests {
         for seed in 0..10 {
             let p = |bent: usize| {
                 let rows = market(seed, 66, bent);
-                let found = Domain::of(&part(&rows, 0, 60 * 24), &part(&rows, 63 * 24, 66 * 24));
-                let found = found.expect("days enough");
-                assert!(found.n_blocks >= MIN_BLOCKS && found.days == 3, "{found:?}");
+                let reference = part(&rows, 0, 60 * 24);
+                let null = DomainNull::of(&reference, 3 * 24).expect("days enough");
+                let found = Domain::of(&null, &reference, &part(&rows, 62 * 24, 66 * 24));
+                let found = found.expect("rows enough");
+                assert!(found.n_blocks >= MIN_BLOCKS && found.n_rows == 72, "{found:?}");
                 found.p
             };
             n_quiet += u32::from(p(usize::MAX) <= 0.05);
@@ -284,16 +310,13 @@ mod tests {
         assert!(n_quiet <= 3, "{n_quiet} of 10 quiet");
         assert!(n_found >= 9, "{n_found} of 10 found");
         let rows = market(1, 66, usize::MAX);
-        assert_eq!(
-            Domain::of(&part(&rows, 0, 24 * 20), &part(&rows, 24 * 60, 24 * 63)),
-            None,
-            "few blocks"
-        );
-        assert_eq!(
-            Domain::of(&part(&rows, 0, 24 * 60), &part(&rows, 24 * 60, 24 * 61)),
-            None,
-            "one day"
-        );
+        let reference = part(&rows, 0, 24 * 60);
+        assert_eq!(DomainNull::of(&part(&rows, 0, 24 * 20), 72), None, "few blocks");
+        let null = DomainNull::of(&reference, 72).expect("days enough");
+        let few = part(&rows, 24 * 60, 24 * 62);
+        assert_eq!(Domain::of(&null, &reference, &few), None, "few rows");
+        let text = serde_json::to_string(&null).expect("plain values");
+        assert_eq!(serde_json::from_str::<DomainNull>(&text).expect("as written"), null);
     }
 
     /// scikit-learn 1.9.1, LogisticRegression(C=0.1, solver="newton-cholesky", class_weight="balanced", tol=1e-12) on the rows

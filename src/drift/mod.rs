@@ -1,5 +1,6 @@
 //! What the features looked like when a model was made: [`Reference`], the content of a version's `reference.json`; and
-//! whether a later window still looks like that: [`Calibration`], the content of its `drift.json`, and the [`Look`] that it takes;
+//! whether a later window still looks like that: [`Calibration`], the content of its `drift.json`, with the [`Look`] that it takes,
+//! and [`Domain`] for what no feature shows by itself;
 //! and whether one row does: [`Support`], by its distance from all that was learned from. Whether its answers have changed, and
 //! what they cost: [`concept`].
 //!
@@ -15,7 +16,7 @@ mod support;
 mod verdict;
 
 pub use calibration::{Calibration, MAX_ROWS, MIN_APART, MIN_WINDOWS, Prepared};
-pub use domain::Domain;
+pub use domain::{Domain, DomainNull};
 pub use rows::Rows;
 pub use support::{MAX_MEDOIDS, MIN_DAYS, Support, SupportError};
 pub use verdict::{CALM_HOURS, Evidence, FeatureDrift, Kind, Look, Measure, Verdict};

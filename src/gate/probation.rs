@@ -47,7 +47,7 @@ impl ProbationConfig {
 }
 
 /// How a version stands that is on probation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probation {
     /// Whole trading days since the promotion on which both have an answer.
     pub n_days: usize,

@@ -20,7 +20,7 @@ pub(crate) fn raise(
     cause: &str,
     message: &str,
 ) -> anyhow::Result<Vec<String>> {
-    if !db.raise_alert(line, cause, "critical", message)? {
+    if !db.raise_alert(line, cause, "critical", message, app.as_of)? {
         return Ok(Vec::new());
     }
     let told = tell(app, &format!("aifx: {line} needs you"), message, Mood::Warning);
@@ -40,7 +40,7 @@ pub(crate) fn resolve(
     line: &LineName,
     cause: &str,
 ) -> anyhow::Result<Vec<String>> {
-    if !db.resolve_alert(cause)? {
+    if !db.resolve_alert(cause, app.as_of)? {
         return Ok(Vec::new());
     }
     let text = format!("{cause} is over");

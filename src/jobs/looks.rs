@@ -3,9 +3,10 @@
 //! A row may be of an older aifx, of a newer one, or somebody else's: what is not understood is not there, and nothing fails.
 //! Not here: how it is shown (`report`, `watch_report`, `metrics`).
 
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::evaluate::Bin;
+use crate::{drift::Domain, evaluate::Bin};
 
 /// Results of a window.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,6 +46,17 @@ pub(crate) struct DriftSeen {
     pub(crate) p: Option<f64>,
     /// Name, z and p of each feature.
     pub(crate) features: Vec<(String, Option<f64>, Option<f64>)>,
+}
+
+/// A job that was wanted.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Wanted {
+    /// The command.
+    pub(crate) job: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// Why it was not started; none: it was.
+    pub(crate) held: Option<String>,
 }
 
 /// The windows of a row's `metrics`, in their order.
@@ -131,6 +143,17 @@ pub(crate) fn drift(drift: &Value) -> Option<DriftSeen> {
     Some(DriftSeen { z, p, features })
 }
 
+/// A row's `domain`; none where nothing could be told.
+pub(crate) fn domain(domain: &Value) -> Option<Domain> {
+    Domain::deserialize(domain).ok()
+}
+
+/// The entries of a list that are what they should be; the others are left out.
+pub(crate) fn list<T: DeserializeOwned>(list: &Value) -> Vec<T> {
+    let all = list.as_array().into_iter().flatten();
+    all.filter_map(|one| T::deserialize(one).ok()).collect()
+}
+
 fn finite(value: &Value) -> Option<f64> {
     value.as_f64().filter(|value| value.is_finite())
 }
@@ -151,6 +174,8 @@ mod tests {
         {
             assert_eq!(windows(&strange), [], "{strange}");
             assert_eq!(drift(&strange), None, "{strange}");
+            assert_eq!(domain(&strange), None, "{strange}");
+            assert_eq!(list::<Wanted>(&strange), [], "{strange}");
         }
         let half = json!({"verdict": {"z": "much", "p": 0.5, "features": [{"z": 1}, 7]},
                           "features": ["a", "b", "c"]});

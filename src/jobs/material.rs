@@ -11,7 +11,7 @@ use crate::{
     config::{App, LineConfig},
     dataset::{self, DatasetConfig, Sample, SeriesInput},
     db::Db,
-    drift::{self, Calibration, Rows},
+    drift::{self, Rows},
     fault::Fault,
     features::{self, FeatureSet, Features},
     labels::{self, LabelRule, Labels, PastSignal},
@@ -90,16 +90,15 @@ impl Material {
         }
     }
 
-    /// What windows of the range are like; `None` where it holds too few of them.
-    pub(crate) fn calibration(
-        &self,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-    ) -> Option<Calibration> {
-        let names: Vec<&str> =
-            self.features.first()?.set.features.iter().map(|feature| feature.name).collect();
-        let range_us = from.timestamp_micros()..=until.timestamp_micros();
-        Calibration::of(&names, &self.rows(range_us, drift::MAX_ROWS))
+    /// Names of the features, in the order of the columns.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let features = self.features.first();
+        features.map_or(Vec::new(), |all| all.set.features.iter().map(|one| one.name).collect())
+    }
+
+    /// The rows that windows of a range are learned from.
+    pub(crate) fn reference(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Rows {
+        self.rows(from.timestamp_micros()..=until.timestamp_micros(), drift::MAX_ROWS)
     }
 
     /// Gaps of each series that no weekend or holiday explains.

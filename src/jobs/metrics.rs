@@ -4,16 +4,17 @@
 //! Written whole and renamed, after each run of the monitor, where `metrics.textfile` in aifx.yaml names a file. Not here: the
 //! names (`report::prometheus`).
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{collect, doctor, looks, overdue, watch_report};
+use super::{collect, doctor, looks, overdue, probation::Watched, watch_report};
 use crate::{
     artifact,
     config::{App, LineConfig},
     db::{Db, monitoring_runs::QualityRow, watch::Stretch},
     lineage::{LineName, Status},
+    market::Timeframe,
     report::prometheus::{self as metric, Sample, prometheus_text},
 };
 
@@ -49,15 +50,20 @@ pub fn text(app: &App) -> anyhow::Result<String> {
     if let Ok(free) = doctor::free_space(&app.home, &app.models()).0 {
         all.push(Sample::of(metric::DISK_FREE, &[], free as f64));
     }
-    for (line, cause, rings) in db.alert_states()? {
+    for (line, cause, rings) in db.alert_states(app.as_of)? {
         let short = watch_report::short_cause(&cause, &line);
         all.push(Sample::of(metric::RINGING, &[&line, short], f64::from(u8::from(rings))));
     }
-    let quality = db.last_quality(app.as_of)?;
+    let series = watch_report::all_series(app);
+    let names: Vec<(String, String)> = series.keys().cloned().collect();
+    let quality = db.last_quality(&names, app.as_of)?;
     for (name, line) in &app.config.lines {
         of_line(app, &mut db, (name, line), &quality, &mut all)?;
     }
-    of_series(app, &mut db, &mut all)?;
+    let lasts = db.last_candles(&names, app.as_of)?;
+    for (((pair, name), timeframe), lasts) in series.iter().zip(lasts) {
+        of_series(app, (pair, name, *timeframe), &lasts, &mut all);
+    }
     Ok(prometheus_text(&all))
 }
 
@@ -123,6 +129,18 @@ fn of_line(
             }
             push(metric::SCORED, &[label], window.n as f64);
         }
+        if let Some(domain) = looks::domain(&look.domain) {
+            push(metric::DOMAIN_AUC, &[], domain.auc);
+            push(metric::DOMAIN_P, &[], domain.p);
+        }
+        for watched in looks::list::<Watched>(&look.probation) {
+            let names = [watched.version.to_string(), watched.replaced.to_string()];
+            let labels = [names[0].as_str(), names[1].as_str()];
+            if let Some(verdict) = &watched.verdict {
+                push(metric::PROBATION_SAVED, &labels, verdict.saved.unwrap_or(f64::NAN));
+                push(metric::PROBATION_P, &labels, verdict.p);
+            }
+        }
         if let Some(drift) = looks::drift(&look.drift) {
             push(metric::DRIFT_Z, &[], drift.z.unwrap_or(f64::NAN));
             push(metric::DRIFT_P, &[], drift.p.unwrap_or(f64::NAN));
@@ -145,24 +163,15 @@ fn of_line(
     Ok(())
 }
 
-/// Each series once, however many lines share it.
-fn of_series(app: &App, db: &mut Db, all: &mut Vec<Sample>) -> anyhow::Result<()> {
-    let mut series = BTreeMap::new();
-    for line in app.config.lines.values() {
-        for (pair, timeframe) in watch_report::series_of(line) {
-            series.insert((pair, timeframe.name().to_owned()), timeframe);
-        }
-    }
-    let names: Vec<(String, String)> = series.keys().cloned().collect();
-    let lasts = db.last_candles(&names, app.as_of)?;
-    for (((pair, name), timeframe), lasts) in series.iter().zip(lasts) {
-        let Some(close_us) = watch_report::last_close_us(*timeframe, &lasts, app.as_of) else {
-            continue;
-        };
-        let age = (app.as_of.timestamp_micros() - close_us) as f64 / 1e6;
-        all.push(Sample::of(metric::CANDLE_AGE, &[pair, name], age));
-        let missing = collect::missing_since(*timeframe, close_us, app.as_of);
-        all.push(Sample::of(metric::CANDLES_MISSING, &[pair, name], missing as f64));
-    }
-    Ok(())
+fn of_series(
+    app: &App,
+    (pair, name, timeframe): (&str, &str, Timeframe),
+    lasts: &[DateTime<Utc>],
+    all: &mut Vec<Sample>,
+) {
+    let Some(close_us) = watch_report::last_close_us(timeframe, lasts, app.as_of) else { return };
+    let age = (app.as_of.timestamp_micros() - close_us) as f64 / 1e6;
+    all.push(Sample::of(metric::CANDLE_AGE, &[pair, name], age));
+    let missing = collect::missing_since(timeframe, close_us, app.as_of);
+    all.push(Sample::of(metric::CANDLES_MISSING, &[pair, name], missing as f64));
 }

@@ -43,7 +43,8 @@ const DAYS: i64 = 30;
 pub struct Request {
     /// The line; all of them when not given.
     pub line: Option<LineName>,
-    /// Also what takes longer than an hourly run should: whether a model can tell now from the reference.
+    /// Also what takes longer than an hourly run should: whether a model can tell now from the reference, of versions that do not
+    /// keep how well their own windows can be told.
     pub explain: bool,
     /// Look, and change nothing.
     pub dry_run: bool,
@@ -81,7 +82,7 @@ pub struct LineWatch {
     pub drift: Option<Drift>,
     /// What answers should be worth whose labels are not known yet, a timeframe each.
     pub outlook: Vec<Outlook>,
-    /// How well the last days can be told from the reference, where it was asked for.
+    /// How well the last days can be told from the reference.
     pub domain: Option<Domain>,
     /// The daily loss and the answers themselves against those of the test days.
     pub answers: AnswersSeen,
@@ -199,9 +200,7 @@ fn look_at_production(
     let drift = drift::of(&scene);
     seen.alarms.push(drift::alarm(&drift));
     seen.drift = drift.ok();
-    if explain {
-        seen.domain = drift::domain(&scene, seen.drift.as_ref());
-    }
+    seen.domain = drift::domain(&scene, seen.drift.as_ref(), explain);
     seen.answers = answers::of(&scene);
     seen.alarms.push(answers::concept(&seen.answers));
     seen.alarms.push(answers::predictions(&seen.answers));
@@ -273,6 +272,9 @@ fn row(app: &App, seen: &LineWatch) -> anyhow::Result<MonitorRow> {
         n_samples: results::month(&seen.results).map(|figures| figures.n as u64),
         metrics: serde_json::to_value(&seen.results)?,
         drift: seen.drift.as_ref().map(serde_json::to_value).transpose()?,
+        domain: seen.domain.as_ref().map(serde_json::to_value).transpose()?,
+        probation: serde_json::to_value(&seen.probation)?,
+        triggers: serde_json::to_value(&seen.triggers)?,
         verdict: match names.is_empty() {
             true => "none".into(),
             false => format!("alert:{}", names.join(",")),

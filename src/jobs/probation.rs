@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     loading,
@@ -28,7 +28,7 @@ use crate::{
 pub(crate) const ACTOR: &str = "probation";
 
 /// A promotion that is watched.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Watched {
     /// What was promoted.
     pub version: Version,

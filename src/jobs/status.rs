@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::overdue::{self, Overdue};
+use super::{
+    looks,
+    overdue::{self, Overdue},
+    probation::Watched,
+    watch_report,
+};
 use crate::{
     config::App,
     db::{market_data::Coverage, monitoring_runs::QualityRow, repairs::Repair, watch::AlertRow},
@@ -40,6 +45,8 @@ pub struct LineStatus {
     pub staging: Vec<Version>,
     /// The monitor's last look.
     pub last_look: Option<LookStatus>,
+    /// Promotions that may yet be taken back, as that look saw them.
+    pub probation: Vec<Watched>,
     /// The newest run of each job.
     pub runs: Vec<RunStatus>,
     /// Jobs that should have run and did not.
@@ -116,14 +123,14 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             version: run.version,
             why: run.error.or(run.reason),
         });
+        let look = db.last_look(name, app.as_of)?;
         lines.push(LineStatus {
             line: name.clone(),
             production: production.map(|row| row.version),
             age_hours: production.and_then(|row| row.seen_until).map(hours),
             staging,
-            last_look: db
-                .last_look(name, app.as_of)?
-                .map(|look| LookStatus { as_of: look.as_of, verdict: look.verdict }),
+            probation: look.as_ref().map_or(Vec::new(), |look| looks::list(&look.probation)),
+            last_look: look.map(|look| LookStatus { as_of: look.as_of, verdict: look.verdict }),
             runs: runs.collect(),
             overdue: overdue::of_line(&mut db, name, app.as_of)?,
             healed: db.recent_repairs(name)?,
@@ -134,12 +141,14 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             SeriesStatus { pair, timeframe, n_candles, first, last, age_hours: hours(last) }
         });
     let data = data.collect();
+    let series: Vec<(String, String)> = watch_report::all_series(app).into_keys().collect();
+    let (ringing, open_alerts) = db.ringing(app.as_of)?;
     Ok(StatusReport {
         as_of: app.as_of,
         lines,
         data,
-        quality: db.last_quality(app.as_of)?,
-        open_alerts: db.open_alerts()?,
-        ringing: db.ringing()?,
+        quality: db.last_quality(&series, app.as_of)?,
+        open_alerts,
+        ringing,
     })
 }

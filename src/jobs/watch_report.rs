@@ -12,6 +12,7 @@ use super::{
     cron::{JOBS, crontab::Schedule},
     looks,
     overdue::{self, Overdue},
+    probation::Watched,
 };
 use crate::{
     artifact,
@@ -20,8 +21,9 @@ use crate::{
         Db,
         model_versions::VersionRow,
         monitoring_runs::QualityRow,
-        watch::{AlertRow, AnswerCounts, DayRuns, Look, Stretch},
+        watch::{AlertRow, AnswerCounts, DayRuns, Look, StartedRow, Stretch},
     },
+    drift::Domain,
     lineage::{LineName, Status},
     market::{Micros, Timeframe},
     report::{self, DayState, WatchPage},
@@ -29,6 +31,8 @@ use crate::{
 
 /// Moves of production that a page shows.
 const MOST_MOVES: i64 = 400;
+/// Jobs started by the monitor that a page shows.
+const MOST_STARTS: i64 = 100;
 /// Alerts that a page shows.
 const MOST_ALERTS: i64 = 200;
 
@@ -85,7 +89,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<WatchReport> {
     };
     let mut db = app.db("report")?;
     let stretch = Stretch { from: app.as_of - TimeDelta::days(request.days), as_of: app.as_of };
-    let alerts = db.alerts_since(name, stretch.from, MOST_ALERTS)?;
+    let alerts = db.alerts_in(name, stretch, MOST_ALERTS)?;
     let overdue = overdue::of_line(&mut db, name, app.as_of)?;
     let page = gather(app, &mut db, (name, line), stretch, &alerts, &overdue)?;
     drop(db);
@@ -120,7 +124,7 @@ fn gather(
         .iter()
         .map(|(pair, timeframe)| (pair.clone(), timeframe.name().to_owned()))
         .collect();
-    let quality = db.last_quality(app.as_of)?;
+    let quality = db.last_quality(&spelled, app.as_of)?;
     let looks = db.looks_by_day(name, stretch)?;
     let last_look = db.last_look(name, app.as_of)?;
     let runs = db.runs_by_day(name, &spelled, stretch)?;
@@ -168,6 +172,13 @@ fn gather(
         windows: looks.last().map(windows).unwrap_or_default(),
         drift: looks.iter().filter_map(drifted).collect(),
         calibration: looks.iter().rev().find_map(calibrated),
+        probation: last_look.as_ref().map_or(Vec::new(), trials),
+        held: last_look.as_ref().map_or(Vec::new(), held),
+        started: db
+            .started_by_the_monitor(name, stretch, MOST_STARTS)?
+            .into_iter()
+            .map(started)
+            .collect(),
         said: Vec::new(),
         series: series_now(app, db, &series, &spelled, &quality)?,
         jobs: Vec::new(),
@@ -256,6 +267,12 @@ fn logged(job: &str) -> &str {
     }
 }
 
+/// The series of all lines as the tables spell them, each once, however many lines share it.
+pub(super) fn all_series(app: &App) -> BTreeMap<(String, String), Timeframe> {
+    let of_all = app.config.lines.values().flat_map(series_of);
+    of_all.map(|(pair, timeframe)| ((pair, timeframe.name().to_owned()), timeframe)).collect()
+}
+
 /// Every pair in every timeframe of a line, as it is written.
 pub(super) fn series_of(line: &LineConfig) -> Vec<(String, Timeframe)> {
     line.timeframes
@@ -294,6 +311,54 @@ fn alert_text(row: &AlertRow, line: &LineName) -> report::AlertText {
     }
 }
 
+fn trials(look: &Look) -> Vec<report::TrialNow> {
+    let trial = |one: Watched| {
+        let verdict = one.verdict.as_ref();
+        report::TrialNow {
+            version: one.version.to_string(),
+            replaced: one.replaced.to_string(),
+            since: one.since,
+            n_days: verdict.map(|verdict| verdict.n_days),
+            saved: verdict.and_then(|verdict| Some((verdict.saved?, verdict.half_width))),
+            p: verdict.map(|verdict| verdict.p),
+            verdict: match verdict.map(|verdict| verdict.worse_since) {
+                Some(Some(day)) => format!("by more than chance since {day}"),
+                Some(None) => "no worse than chance allows".to_owned(),
+                None => one.why.clone().unwrap_or_else(|| "nothing can be said".to_owned()),
+            },
+            is_worse: one.is_worse(),
+        }
+    };
+    looks::list(&look.probation).into_iter().map(trial).collect()
+}
+
+fn held(look: &Look) -> Vec<report::Wanted> {
+    let held = |one: looks::Wanted| {
+        Some(report::Wanted { held: one.held?, job: one.job, reason: one.reason })
+    };
+    looks::list(&look.triggers).into_iter().filter_map(held).collect()
+}
+
+fn started(one: StartedRow) -> report::Started {
+    let what = |version: Option<String>, why: Option<String>| version.or(why).unwrap_or_default();
+    report::Started {
+        at: one.at,
+        ended: one.state.map(|state| (day_state(&state), what(one.version, one.why))),
+        job: one.job,
+        reason: one.reason,
+    }
+}
+
+fn day_state(state: &str) -> DayState {
+    match state {
+        "completed" => DayState::Done,
+        "refused" => DayState::Refused,
+        "skipped" => DayState::Skipped,
+        "running" => DayState::Running,
+        _ => DayState::Failed,
+    }
+}
+
 fn windows(look: &Look) -> Vec<report::WindowNow> {
     let window = |one: looks::Window| report::WindowNow {
         name: match one.days {
@@ -326,7 +391,14 @@ fn measured(look: &Look) -> Option<report::DayMeasured> {
 fn drifted(look: &Look) -> Option<report::DayDrift> {
     let seen = looks::drift(&look.drift)?;
     let day = look.as_of.date_naive();
-    Some(report::DayDrift { day, z: seen.z, p: seen.p, features: seen.features })
+    let told = looks::domain(&look.domain);
+    Some(report::DayDrift {
+        day,
+        z: seen.z,
+        p: seen.p,
+        features: seen.features,
+        told: told.map(|Domain { auc, usual, p, .. }| report::Told { auc, usual, p }),
+    })
 }
 
 fn calibrated(look: &Look) -> Option<report::Calibrated> {
@@ -394,13 +466,7 @@ fn job_days(
     let mut days: BTreeMap<NaiveDate, (DayState, String)> = BTreeMap::new();
     // In a day's order of time: what came last stands.
     for run in &of_job {
-        let state = match run.state.as_str() {
-            "completed" => DayState::Done,
-            "refused" => DayState::Refused,
-            "skipped" => DayState::Skipped,
-            "running" => DayState::Running,
-            _ => DayState::Failed,
-        };
+        let state = day_state(&run.state);
         let why = run.why.as_deref().unwrap_or_default();
         let said = match state {
             DayState::Done => String::new(),

@@ -232,7 +232,10 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         };
         let reference = reference(&gathered.material, &folds, set, line)?;
         let (from, _) = folds.train.window().unwrap_or_default();
-        let calibration = gathered.material.calibration(instant(from), app.as_of);
+        let rows = gathered.material.reference(instant(from), app.as_of);
+        let calibration = Calibration::of(&gathered.material.names(), &rows)
+            .map(|calibration| calibration.with_domain(&rows));
+        drop(rows);
         // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
         gathered.material.features = Vec::new();
         let mut observer = Observer {

@@ -24,5 +24,6 @@ pub use monthly::{MonthlyFirst, MonthlyPage, MonthlyRow, monthly_markdown, month
 pub use version::{FeatureRow, GapRow, PartRow, Quality, Rival, VersionReport, version_page};
 pub use watch::{
     AlertText, Calibrated, DayDrift, DayMeasured, DayReturned, DaySaid, DayState, JobDays, JobNow,
-    LastLook, MoveOn, ProductionNow, SeriesNow, WatchPage, WindowNow, headline, watch_page,
+    LastLook, MoveOn, ProductionNow, SeriesNow, Started, Told, TrialNow, Wanted, WatchPage,
+    WindowNow, headline, watch_page,
 };

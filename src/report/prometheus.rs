@@ -68,7 +68,11 @@ metrics! {
     DELAY = Gauge "aifx_answer_delay_seconds" ["line", "window"] "Median time from the close of a candle to its answer.";
     DRIFT_Z = Gauge "aifx_drift_z" ["line"] "Distance of the last window of features from the reference, in its own standard deviations.";
     DRIFT_P = Gauge "aifx_drift_p" ["line"] "Share of the reference's own windows that lie as far off, 0 to 1.";
+    DOMAIN_AUC = Gauge "aifx_drift_domain_auc" ["line"] "Area under the ROC curve with which a logistic model tells the last days from the reference.";
+    DOMAIN_P = Gauge "aifx_drift_domain_p" ["line"] "Share of the reference's own blocks of days that can be told as well, 0 to 1.";
     FEATURE_DRIFT_Z = Gauge "aifx_feature_drift_z" ["line", "feature"] "The same distance for one feature.";
+    PROBATION_SAVED = Gauge "aifx_probation_saved_nats" ["line", "version", "replaced"] "Log-loss a day that a promotion on probation saves against what it replaced, nats.";
+    PROBATION_P = Gauge "aifx_probation_p" ["line", "version", "replaced"] "The least p so far of one that is worth as much; it goes back when that is small and it saves nothing.";
     SIGNALS = Counter "aifx_signals_total" ["line", "signal"] "Answers of production by what they said.";
     SETTLED = Counter "aifx_settled_signals_total" ["line", "outcome"] "Settled buys and sells of production by how they ended.";
     OPEN = Gauge "aifx_open_signals" ["line"] "Answers of production that nothing has settled yet.";

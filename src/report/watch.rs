@@ -1,7 +1,15 @@
 //! `aifx report`: what an operator should know of a line, on one page. [`WatchPage`] in, one self-contained HTML page out.
 //!
 //! Everything in it came from tables that other programs may write to: every text is escaped by the writer, and what is not
-//! there is said in words. Not here: gathering it (`jobs::watch`).
+//! there is said in words. Not here: gathering it (`jobs::watch_report`).
+
+mod page;
+
+pub use page::{
+    AlertText, Calibrated, DayDrift, DayMeasured, DayReturned, DaySaid, DayState, JobDays, JobNow,
+    LastLook, MoveOn, ProductionNow, SeriesNow, Started, Told, TrialNow, Wanted, WatchPage,
+    WindowNow,
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use maud::{Markup, html};
@@ -13,7 +21,6 @@ use super::{
     plot::{Axis, Frame, Unit},
     text::{count, day, minute, number, percent, signed_percent},
 };
-use crate::evaluate::Bin;
 
 const STYLE: &str = concat!(include_str!("version.css"), include_str!("watch.css"));
 /// Names of moves that still fit beside each other on the equity line.
@@ -23,272 +30,6 @@ const IN_SIGHT: usize = 12;
 /// Answers by what they said, in the order of [`DaySaid::n`]: class of the style, name.
 const ANSWERS: [(&str, &str); 5] =
     [("f1", "buy"), ("f2", "sell"), ("hold", "hold"), ("gone", "no answer"), ("bad", "other")];
-
-/// Everything that the page says.
-#[derive(Debug, Clone, Default)]
-pub struct WatchPage {
-    /// The line.
-    pub line: String,
-    /// The instant that the report took for now.
-    pub as_of: DateTime<Utc>,
-    /// Since when it looks back.
-    pub from: DateTime<Utc>,
-    /// The version that answers.
-    pub production: Option<ProductionNow>,
-    /// Alerts, open ones first.
-    pub alerts: Vec<AlertText>,
-    /// The last look of the monitor.
-    pub last_look: Option<LastLook>,
-    /// The jobs, in the order of a day.
-    pub jobs: Vec<JobNow>,
-    /// What trades brought, by day; days without a trade are left out.
-    pub returns: Vec<DayReturned>,
-    /// Trades in no sum: without a size or a result.
-    pub n_unknown: u64,
-    /// Moves of production, oldest first.
-    pub moves: Vec<MoveOn>,
-    /// What the monitor measured, by day.
-    pub measured: Vec<DayMeasured>,
-    /// The last look's windows, shortest first.
-    pub windows: Vec<WindowNow>,
-    /// What the features looked like, by day.
-    pub drift: Vec<DayDrift>,
-    /// How far answers and what came agree, over the last look's longest window.
-    pub calibration: Option<Calibrated>,
-    /// What was answered, by day of the candle.
-    pub said: Vec<DaySaid>,
-    /// Each series of the line.
-    pub series: Vec<SeriesNow>,
-    /// What the jobs did, by day.
-    pub calendar: Vec<JobDays>,
-}
-
-/// The version that answers.
-#[derive(Debug, Clone)]
-pub struct ProductionNow {
-    /// Which.
-    pub version: String,
-    /// When it was made.
-    pub made_at: DateTime<Utc>,
-    /// When it came into production, where that is known.
-    pub promoted_at: Option<DateTime<Utc>>,
-    /// Accuracy on its test days.
-    pub test_accuracy: Option<f64>,
-}
-
-/// An alert.
-#[derive(Debug, Clone)]
-pub struct AlertText {
-    /// What it is about.
-    pub cause: String,
-    /// `info`, `warning` or `critical`.
-    pub severity: String,
-    /// For people.
-    pub message: String,
-    /// First seen.
-    pub since: Option<DateTime<Utc>>,
-    /// Gone since; none while it rings.
-    pub resolved: Option<DateTime<Utc>>,
-    /// How often it was seen.
-    pub n_seen: i64,
-}
-
-/// The last look of the monitor.
-#[derive(Debug, Clone)]
-pub struct LastLook {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// `none`, or what rang.
-    pub verdict: String,
-}
-
-/// A job.
-#[derive(Debug, Clone)]
-pub struct JobNow {
-    /// The command.
-    pub name: String,
-    /// When it last ended well.
-    pub last: Option<DateTime<Utc>>,
-    /// That it is late, in words.
-    pub overdue: Option<String>,
-}
-
-/// What the trades that closed on a day brought.
-#[derive(Debug, Clone, Copy)]
-pub struct DayReturned {
-    /// The day.
-    pub day: NaiveDate,
-    /// Trades.
-    pub n_trades: u64,
-    /// Of those, the won ones.
-    pub n_won: u64,
-    /// Share of the account.
-    pub account_return: f64,
-}
-
-/// A move of production.
-#[derive(Debug, Clone)]
-pub struct MoveOn {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Whether it went back.
-    pub is_rollback: bool,
-    /// Production before.
-    pub from: Option<String>,
-    /// Production after.
-    pub to: String,
-    /// Who or what.
-    pub actor: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// Against the gate.
-    pub forced: bool,
-}
-
-/// What the monitor measured over its longest window.
-#[derive(Debug, Clone, Copy)]
-pub struct DayMeasured {
-    /// Day of the look.
-    pub day: NaiveDate,
-    /// Share right.
-    pub accuracy: Option<f64>,
-    /// Nats.
-    pub log_loss: Option<f64>,
-}
-
-/// What the answers of a window were worth.
-#[derive(Debug, Clone)]
-pub struct WindowNow {
-    /// Such as `7 days`.
-    pub name: String,
-    /// Answers.
-    pub n: usize,
-    /// Share right.
-    pub accuracy: Option<f64>,
-    /// Share that the indicator rule had right on the same samples.
-    pub indicator_accuracy: Option<f64>,
-    /// Nats.
-    pub log_loss: Option<f64>,
-    /// Return of the same answers as trades after costs.
-    pub roi: Option<f64>,
-    /// Share of those trades with a gain.
-    pub win_rate: Option<f64>,
-    /// Median time from the close of a candle to its answer, seconds.
-    pub delay_s: Option<f64>,
-}
-
-/// The features on a day.
-#[derive(Debug, Clone, Default)]
-pub struct DayDrift {
-    /// Day of the look.
-    pub day: NaiveDate,
-    /// Mean of z over the features.
-    pub z: Option<f64>,
-    /// Share of the reference's windows that lie as far off.
-    pub p: Option<f64>,
-    /// Name, z and p of each.
-    pub features: Vec<(String, Option<f64>, Option<f64>)>,
-}
-
-/// How far answers and what came agree.
-#[derive(Debug, Clone)]
-pub struct Calibrated {
-    /// When it was measured.
-    pub at: DateTime<Utc>,
-    /// The window, in words.
-    pub window: String,
-    /// Samples.
-    pub n: usize,
-    /// Answers of similar confidence.
-    pub bins: Vec<Bin>,
-    /// Expected calibration error.
-    pub ece: f64,
-    /// The 95th percentile of that of a calibrated model.
-    pub ece_by_chance: f64,
-}
-
-/// How often a day's answers said something.
-#[derive(Debug, Clone, Copy)]
-pub struct DaySaid {
-    /// Day of the candles.
-    pub day: NaiveDate,
-    /// Buy, sell, hold, no answer, something else.
-    pub n: [u64; 5],
-}
-
-/// A series of candles.
-#[derive(Debug, Clone)]
-pub struct SeriesNow {
-    /// Pair and timeframe.
-    pub name: String,
-    /// Closing of the last candle.
-    pub closed_at: Option<DateTime<Utc>>,
-    /// Candles that should have come since.
-    pub n_missing: usize,
-    /// What the last collect said of it.
-    pub quality: Option<(String, DateTime<Utc>)>,
-}
-
-/// A job over the days.
-#[derive(Debug, Clone)]
-pub struct JobDays {
-    /// The command.
-    pub name: String,
-    /// Days on which it ran, or should have.
-    pub days: Vec<(NaiveDate, DayState, String)>,
-}
-
-/// How a job's day ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DayState {
-    /// It did its work.
-    Done,
-    /// It did its work, and the gate said no.
-    Refused,
-    /// It rightly did nothing.
-    Skipped,
-    /// It is at work.
-    Running,
-    /// It failed, or its process died.
-    Failed,
-    /// It was due and nothing ran.
-    Missed,
-}
-
-impl DayState {
-    const ALL: [DayState; 6] = [
-        DayState::Done,
-        DayState::Refused,
-        DayState::Skipped,
-        DayState::Running,
-        DayState::Failed,
-        DayState::Missed,
-    ];
-
-    /// Class of the style.
-    fn class(self) -> &'static str {
-        match self {
-            DayState::Done => "jdone",
-            DayState::Refused => "jrefused",
-            DayState::Skipped => "jskipped",
-            DayState::Running => "jrunning",
-            DayState::Failed => "jfailed",
-            DayState::Missed => "jmissed",
-        }
-    }
-
-    /// In a word.
-    fn name(self) -> &'static str {
-        match self {
-            DayState::Done => "done",
-            DayState::Refused => "done, gate said no",
-            DayState::Skipped => "rightly skipped",
-            DayState::Running => "running",
-            DayState::Failed => "failed",
-            DayState::Missed => "missed",
-        }
-    }
-}
 
 /// The page, complete.
 pub fn watch_page(page: &WatchPage) -> String {
@@ -309,12 +50,14 @@ pub fn watch_page(page: &WatchPage) -> String {
                     div.grid { (equity(page, &days)) (accuracy(page, &days)) }
                     (windows(page))
                     (moves(page))
+                    (probation(page))
                     h2 { "What it answers" }
                     div.grid { (shares(page, &days)) (calibration(page)) }
                     h2 { "The market against what it learned from" }
                     div.grid { (drift(page, &days)) }
                     h2 { "Jobs and data" }
                     div.grid { (calendar(page, &days)) (jobs(page)) (series(page)) }
+                    (wanted(page))
                     (past_alerts(page))
                     footer { "Everything on this page is inside it; nothing is loaded from elsewhere." }
         },
@@ -451,8 +194,8 @@ fn tiles(page: &WatchPage) -> Markup {
         section.tiles aria-label="Key figures" {
             @match &page.production {
                 Some(now) => (tile("Model age", Some(for_long(hours_since(page, now.made_at))), match now.promoted_at {
-                    Some(at) => format!("in production since {}", minute(at)),
-                    None => "never promoted on the record".to_owned(),
+                    Some(at) => format!("made {}, promoted {}", day(now.made_at), day(at)),
+                    None => format!("made {}, never promoted on the record", day(now.made_at)),
                 }, "")),
                 None => (tile("Model age", None, "nothing is in production".to_owned(), "")),
             }
@@ -692,6 +435,69 @@ fn moves(page: &WatchPage) -> Markup {
     }
 }
 
+fn probation(page: &WatchPage) -> Markup {
+    if page.probation.is_empty() {
+        return html! {};
+    }
+    html! {
+        h3.apart { "On probation" }
+        div.card {
+            div.scroll { table {
+                thead { tr { th { "Promoted" } th { "Instead of" } th { "Since (UTC)" } th.num { "Whole days" } th.num { "Saved a day" } th.num { "p" } th { "" } } }
+                tbody { @for one in &page.probation { tr {
+                    td { (shortened(&one.version, 40)) }
+                    td { (shortened(&one.replaced, 40)) }
+                    td.when { (minute(one.since)) }
+                    td.num { (one.n_days.map_or_else(|| "n/a".to_owned(), count)) }
+                    td.num { @match one.saved {
+                        Some((saved, half_width)) => { (format!("{saved:+.4}")) @if let Some(half_width) = half_width { " ± " (number(half_width, 4)) } },
+                        None => "n/a",
+                    } }
+                    td.num { (one.p.map_or_else(|| "n/a".to_owned(), |p| number(p, 3))) }
+                    td.why { span.tag.seen[one.is_worse].unseen[!one.is_worse] { (if one.is_worse { "worse" } else { "stays" }) } " " (shortened(&one.verdict, 200)) }
+                } } }
+            } }
+            p.soft { "Both answer the same candles; saved is the log-loss of what was replaced less that of what was promoted, nats, mean over days. A promotion that is worse by more than chance goes back by itself." }
+        }
+    }
+}
+
+fn wanted(page: &WatchPage) -> Markup {
+    let started = |started: &[Started]| {
+        html! {
+            div.scroll { table {
+                thead { tr { th { "Started (UTC)" } th { "Job" } th { "How it ended" } th { "Why" } } }
+                tbody { @for one in started { tr {
+                    td.when { (minute(one.at)) }
+                    td.when { (one.job) }
+                    td.why { @match &one.ended {
+                        Some((state, said)) => { strong { (state.name()) } " " (shortened(said, 120)) },
+                        None => "no run on the record",
+                    } }
+                    td.why { (shortened(&one.reason, 300)) }
+                } } }
+            } }
+        }
+    };
+    html! {
+        h3.apart { "Trainings that the monitor asked for" }
+        div.card {
+            @if page.held.is_empty() && page.started.is_empty() {
+                (nothing("None in this period: no job was missed, nothing went stale, and no heap of new samples was waiting."))
+            }
+            @for one in &page.held {
+                p { span.tag.seen { "wanted" } " " strong { (one.job) } ", not started: " (shortened(&one.held, 120)) ". " span.soft { (shortened(&one.reason, 300)) } }
+            }
+            @if !page.started.is_empty() {
+                (started(&page.started[..page.started.len().min(IN_SIGHT)]))
+                @if page.started.len() > IN_SIGHT {
+                    details { summary { "The other " (page.started.len() - IN_SIGHT) } (started(&page.started[IN_SIGHT..])) }
+                }
+            }
+        }
+    }
+}
+
 fn shares(page: &WatchPage, days: &[NaiveDate]) -> Markup {
     let mut counts = vec![vec![0u64; days.len()]; ANSWERS.len()];
     for one in &page.said {
@@ -797,6 +603,20 @@ fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
             })
             .collect(),
     };
+    let told = Row {
+        name: "told apart".to_owned(),
+        cells: seen
+            .iter()
+            .filter_map(|one| {
+                let (day, told) = (place(days, one.day)?, one.told?);
+                let said =
+                    format!("{}: area {}, p {}", one.day, number(told.auc, 2), number(told.p, 3));
+                let class = if told.p <= 0.05 { "wbad" } else { "w0" };
+                Some(Cell { day, class, said: (told.p <= 0.05).then_some(said) })
+            })
+            .collect(),
+    };
+    let last_told = seen.iter().rev().find_map(|one| one.told);
     let row = |name: &str| Row {
         name: name.to_owned(),
         cells: seen
@@ -813,8 +633,11 @@ fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
     };
     // Side by side where there is room: a feature a line is high.
     let (first, rest) = names.split_at(names.len().div_ceil(2));
-    let first: Vec<Row> =
-        std::iter::once(overall).chain(first.iter().map(|(name, _)| row(name))).collect();
+    let first: Vec<Row> = [overall]
+        .into_iter()
+        .chain(last_told.map(|_| told))
+        .chain(first.iter().map(|(name, _)| row(name)))
+        .collect();
     let rest: Vec<Row> = rest.iter().map(|(name, _)| row(name)).collect();
     let shades = [
         ("w0", "z below 1"),
@@ -829,7 +652,11 @@ fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
             h3 { "Drift by feature and day" }
             (legend(&with_all))
             (days::grid("Drift of the features that moved most, by day of the look", days, &first, 15.0))
-            figcaption { "z: distance from what production learned from, in standard deviations of the reference's own windows of the same length. Those that moved most of late stand on top. Blank: no look on that day." }
+            figcaption { "z: distance from what production learned from, in standard deviations of the reference's own windows of the same length. Those that moved most of late stand on top. Blank: no look on that day."
+                @if let Some(told) = last_told {
+                    " Told apart: a logistic model tells the last days from the reference with an area under the curve of "
+                    (number(told.auc, 2)) ", " (number(told.usual, 2)) " is usual (p " (number(told.p, 3)) "); it rings nothing."
+                } }
         }
         figure.card {
             h3 { "The other features" }

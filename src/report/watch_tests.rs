@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::evaluate::Bin;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().expect("an instant")
@@ -96,6 +97,32 @@ fn example(evil: &str) -> WatchPage {
                         (format!("feature_number_{feature}{evil}"), Some(z), Some(0.004))
                     })
                     .collect(),
+                told: Some(Told { auc: 0.91, usual: 0.8, p: 0.01 * n as f64 }),
+            })
+            .collect(),
+        probation: [false, true]
+            .map(|is_worse| TrialNow {
+                version: format!("v1.4{evil}"),
+                replaced: "v1.3".into(),
+                since: as_of - TimeDelta::days(8),
+                n_days: Some(6),
+                saved: Some((-0.0123, is_worse.then_some(0.01))),
+                p: Some(0.2),
+                verdict: format!("no worse than chance allows{evil}"),
+                is_worse,
+            })
+            .to_vec(),
+        held: vec![Wanted {
+            job: "train-weekly".into(),
+            reason: format!("drift: far off{evil}"),
+            held: format!("it last ran at 2026-03-03 03:20 UTC; cool-down{evil}"),
+        }],
+        started: (0..14)
+            .map(|n| Started {
+                at: as_of - TimeDelta::days(n),
+                job: "train-daily".into(),
+                reason: format!("new-samples: 512{evil}"),
+                ended: (n > 0).then(|| (state(n as u64), format!("v1.3{evil}"))),
             })
             .collect(),
         calibration: Some(Calibrated {

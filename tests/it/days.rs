@@ -448,7 +448,10 @@ fn the_monitor_says_of_every_alarm_why_it_rings() {
         field.count("alerts WHERE cause = 'monitor:collapse:fx-direction' AND resolved_at IS NULL"),
         1
     );
+    let told = "domain -> 'auc' IS NOT NULL AND domain -> 'p' IS NOT NULL";
+    assert!(field.count(&format!("monitoring_runs WHERE line = 'fx-direction' AND {told}")) > 0);
     let shown = field.home.ok(&["--as-of", at, "monitor", "--dry-run", "--explain"]).stdout;
+    assert!(shown.contains("a logistic model tells the last"), "{shown}");
     assert!(shown.contains("are hold (above 95 %") && shown.contains("MiB are free"), "{shown}");
     assert!(shown.contains("1h: an estimate is pointless, labels come in 4 hours"), "{shown}");
     // What is over is closed.

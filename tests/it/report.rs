@@ -86,11 +86,12 @@ fn the_page_shows_what_the_tables_hold_and_believes_none_of_their_texts() {
     field.sql(
         "INSERT INTO alerts (alert_id, line, cause, severity, message, raised_at, last_seen_at)
          VALUES (gen_random_uuid(), 'fx-direction', 'monitor:<img src=x onerror=alert(1)>:fx-direction', 'critical',
-                 '<script>alert(1)</script>', clock_timestamp(), clock_timestamp())",
+                 '<script>alert(1)</script>', '2025-10-12T10:00Z', '2025-10-12T10:00Z')",
     );
     field.sql(
-        "INSERT INTO monitoring_runs (line, verdict, metrics, drift, as_of)
-         VALUES ('fx-direction', '</style><b>', '{\"days\": \"</svg>\"}', '{\"features\": [\"<b>\"], \"verdict\": 7}', '2025-10-12T10:00Z')",
+        "INSERT INTO monitoring_runs (line, verdict, metrics, drift, domain, probation, triggers, as_of)
+         VALUES ('fx-direction', '</style><b>', '{\"days\": \"</svg>\"}', '{\"features\": [\"<b>\"], \"verdict\": 7}', '{\"auc\": \"<b>\"}',
+                 '[{\"version\": \"<b>\"}, 7]', '[{\"job\": \"<i>x</i>\", \"reason\": \"<b>\"}, [], 7]', '2025-10-12T10:00Z')",
     );
     field.sql(
         "INSERT INTO model_training_log (run_id, line, job, status, as_of, error)

@@ -18,6 +18,13 @@ pub(crate) fn alarm(seen: &Value, name: &str) -> Value {
     alarms.iter().find(|alarm| alarm["name"] == name).expect(name).clone()
 }
 
+/// The page of the line.
+fn page(field: &Field, at: &str) -> String {
+    field.json_at(at, &["report"]);
+    let path = field.home.path().join("reports/watch/fx-direction.html");
+    std::fs::read_to_string(path).expect("the page")
+}
+
 /// Makes a published version say buy for sell: the rows of its last layer change places, and so do the answers of its probe.
 fn flip(field: &Field, version: &str) {
     rewrite(field, version, &|key, shape, data| match (key, shape) {
@@ -104,6 +111,13 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
     let early = watch(&field, "2025-10-09T12:00:00Z", &[]);
     assert_eq!(alarm(&early, "probation")["rings"], false, "{early}");
     assert_eq!(early["probation"][0]["replaced"], "v1.0");
+    let screen = field.home.ok(&["--as-of", "2025-10-09T12:30:00Z", "status"]).stdout;
+    assert!(
+        screen.contains("v1.1 against v1.0, which it replaced on 2025-10-05 03:00"),
+        "{screen}"
+    );
+    let drawn = page(&field, "2025-10-09T12:30:00Z");
+    assert!(drawn.contains("On probation") && drawn.contains("no worse than chance allows"));
 
     // To look changes nothing; to watch does.
     let later = "2025-10-22T12:00:00Z";
@@ -122,6 +136,18 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
         1
     );
     assert_eq!(field.count("model_versions WHERE status = 'production' AND version = 'v1.0'"), 1);
+
+    // Alerts are shown in the time of the runs: from that look on, and not before.
+    let rings = |at: &str| {
+        let status = field.json_at(at, &["status"]);
+        let causes = status["ringing"].as_array().expect("a list").iter();
+        let ours = |alert: &&Value| {
+            alert["cause"].as_str().is_some_and(|cause| cause.contains("probation"))
+        };
+        causes.clone().find(ours).map(|alert| alert["since"].clone())
+    };
+    assert_eq!(rings("2025-10-22T11:00:00Z"), None);
+    assert_eq!(rings("2025-10-22T12:30:00Z"), Some(later.into()));
 
     // It is over, and v1.1 does not come back but by force.
     let over = watch(&field, "2025-10-22T13:00:00Z", &[]);
@@ -236,6 +262,11 @@ fn a_model_that_holds_everything_is_noticed_within_two_hours_and_trained_anew() 
         "{}",
         seen["triggers"]
     );
+    // The page has all of it: what rings, what was started for it, and what became of that.
+    let drawn = page(&field, &at.replace(":30Z", ":40Z"));
+    for said in ["What rings", "collapse", "<td class=\"when\">train-weekly</td>", "v1.1"] {
+        assert!(drawn.contains(said), "{said} is not in the page");
+    }
     let gate = field.home.json(&["models", "show", "v1.1"])["gate"]["passed"].clone();
     let promoted = field.count("model_versions WHERE version = 'v1.1' AND status = 'production'");
     assert_eq!(gate == true, promoted == 1, "{gate} {promoted}");

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::{Alarm, scene::Scene};
-use crate::drift::{Domain, Evidence, FeatureDrift, Kind, Look, MAX_ROWS};
+use crate::drift::{Calibration, Domain, DomainNull, Evidence, FeatureDrift, Kind, Look};
 
 /// The name of the alarm.
 pub(super) const ALARM: &str = "drift";
@@ -36,7 +36,7 @@ pub(super) fn of(scene: &Scene) -> Result<Drift, String> {
     let calibration = match &scene.calibration {
         Some(stored) => stored,
         None => {
-            learned = scene.material.calibration(scene.learned.0, scene.learned.1).ok_or(
+            learned = Calibration::of(&scene.material.names(), &scene.reference()).ok_or(
                 "not enough history: the reference holds too few windows to tell what is usual",
             )?;
             &learned
@@ -62,12 +62,24 @@ pub(super) fn of(scene: &Scene) -> Result<Drift, String> {
     })
 }
 
-/// Whether a model can tell the last window from what production learned from.
-pub(super) fn domain(scene: &Scene, drift: Option<&Drift>) -> Option<Domain> {
-    let range_us = scene.learned.0.timestamp_micros()..=scene.learned.1.timestamp_micros();
-    let reference = scene.material.rows(range_us, MAX_ROWS);
-    let now = scene.material.rows(i64::MIN..=i64::MAX, drift?.n_rows);
-    Domain::of(&reference, &now)
+/// Whether a model can tell the last window from what production learned from. Where the version does not keep how well its own
+/// windows can be told, that takes many fits, and is done where somebody waits for it (`explain`).
+pub(super) fn domain(scene: &Scene, drift: Option<&Drift>, explain: bool) -> Option<Domain> {
+    let n_rows = drift?.n_rows;
+    let stored = scene.calibration.as_ref().and_then(|stored| stored.domain.as_ref());
+    if stored.is_none() && !explain {
+        return None;
+    }
+    let reference = scene.reference();
+    let learned;
+    let null = match stored {
+        Some(stored) => stored,
+        None => {
+            learned = DomainNull::of(&reference, n_rows)?;
+            &learned
+        }
+    };
+    Domain::of(null, &reference, &scene.material.rows(i64::MIN..=i64::MAX, n_rows))
 }
 
 impl Drift {

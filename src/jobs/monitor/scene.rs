@@ -9,7 +9,7 @@ use crate::{
     config::{App, LineConfig},
     dataset::Sample,
     db::{Db, model_versions::VersionRow},
-    drift::Calibration,
+    drift::{Calibration, Rows},
     evaluate::{Predictions, Unseen},
     fault::Fault,
     jobs::{
@@ -78,6 +78,11 @@ impl Scene {
             .unseen(version, &material, &samples[first..], line.label.n_classes())
             .map_err(Fault::integrity)?;
         Ok(Scene { production, promoted_at, learned, calibration, material, samples, answers })
+    }
+
+    /// The rows that production learned from.
+    pub(super) fn reference(&self) -> Rows {
+        self.material.reference(self.learned.0, self.learned.1)
     }
 
     /// The indicator rule's answers to samples, learned from what production learned from; none where nothing of that was read.
