@@ -12,6 +12,10 @@ use crate::{
     stats::{self, ConfidenceSequence},
 };
 
+/// One in twenty may go back wrongly, whatever the days are like: over 20,000 series of 60 days this level takes 0.5 % back of
+/// independent normal days, 4.0 % of days with a memory of 0.3, 2.2 % of days as skewed as a gamma of 4; at 0.05 it were 5.7 % of the
+/// second. Days as skewed as an exponential would still go back in 6.5 %.
+const ALPHA: f64 = 0.03;
 /// From so many days on the asymptotic interval is one.
 const MIN_INTERVAL_DAYS: usize = 20;
 
@@ -21,7 +25,7 @@ const MIN_INTERVAL_DAYS: usize = 20;
 pub struct ProbationConfig {
     /// Days after its promotion that a version is held against what it replaced; 0: never.
     pub days: u32,
-    /// Chance that one that is no worse is found to be, however often one looks.
+    /// Chance that one that is no worse is found to be, however often one looks, where days are independent and normal.
     pub alpha: f64,
     /// Fewer trading days than this say nothing.
     pub min_days: u32,
@@ -31,7 +35,7 @@ pub struct ProbationConfig {
 
 impl Default for ProbationConfig {
     fn default() -> Self {
-        ProbationConfig { days: 60, alpha: 0.05, min_days: 7, rollback: true }
+        ProbationConfig { days: 60, alpha: ALPHA, min_days: 7, rollback: true }
     }
 }
 
@@ -95,7 +99,7 @@ mod tests {
     use chrono::Days;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
-    use rand_distr::{Distribution, StandardNormal, StudentT};
+    use rand_distr::{Distribution, Gamma, StandardNormal, StudentT};
 
     use super::*;
 
@@ -131,12 +135,14 @@ mod tests {
     fn equal_versions_are_rarely_found_worse_however_often_one_looks() {
         let normal = |rng: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(rng) };
         let t3 = StudentT::new(3.0).expect("degrees of freedom");
-        assert!(share_found(|rng, _| normal(rng)) <= 0.05);
-        assert!(share_found(|rng, _| t3.sample(rng)) <= 0.05, "days that now and then are wild");
-        let kept = |rng: &mut ChaCha8Rng, before: f64| 0.2 * before + normal(rng);
-        assert!(share_found(kept) <= 0.065, "days that remember the day before");
+        let gamma = Gamma::new(4.0, 1.0).expect("a shape");
+        assert!(share_found(|rng, _| normal(rng)) <= 0.03);
+        assert!(share_found(|rng, _| t3.sample(rng)) <= 0.03, "days that now and then are wild");
+        let kept = |rng: &mut ChaCha8Rng, before: f64| 0.3 * before + normal(rng);
+        assert!(share_found(kept) <= 0.05, "days that remember the day before");
+        assert!(share_found(|rng, _| gamma.sample(rng) - 4.0) <= 0.05, "days that are skewed");
         // And what is worse is found: by half a standard deviation a day mostly, by one always.
-        assert!(share_found(|rng, _| normal(rng) - 0.5) >= 0.7);
+        assert!(share_found(|rng, _| normal(rng) - 0.5) >= 0.65);
         assert!(share_found(|rng, _| normal(rng) - 1.0) >= 0.99);
         assert!(share_found(|rng, _| normal(rng) + 1.0) <= 0.0, "better is not worse");
     }
@@ -147,7 +153,7 @@ mod tests {
         let config = ProbationConfig::default();
         assert_eq!(Probation::of(&days(&saved[..6]), &config).worse_since, None);
         let found = Probation::of(&days(&saved), &config);
-        assert!(found.worse_since.is_some() && found.p < 0.05, "{found:?}");
+        assert!(found.worse_since.is_some() && found.p < ALPHA, "{found:?}");
         saved.extend([0.9; 30]);
         let later = Probation::of(&days(&saved), &config);
         assert_eq!(later.worse_since, found.worse_since);
