@@ -46,6 +46,8 @@ pub(crate) struct DriftSeen {
     pub(crate) p: Option<f64>,
     /// Name, z and p of each feature.
     pub(crate) features: Vec<(String, Option<f64>, Option<f64>)>,
+    /// The kinds of evidence that rang.
+    pub(crate) rings: Vec<String>,
 }
 
 /// A job that was wanted.
@@ -140,7 +142,8 @@ pub(crate) fn drift(drift: &Value) -> Option<DriftSeen> {
     let together = evidence.and_then(|all| all.iter().find(|one| one["kind"] == "everything"));
     let z = together.map_or_else(|| number(verdict, "z"), |one| number(one, "value"));
     let p = number(together.unwrap_or(verdict), "p");
-    Some(DriftSeen { z, p, features })
+    let rings = drift.get("rings").map(list).unwrap_or_default();
+    Some(DriftSeen { z, p, features, rings })
 }
 
 /// A row's `domain`; none where nothing could be told.
@@ -183,10 +186,12 @@ mod tests {
         assert_eq!((seen.z, seen.p), (None, Some(0.5)));
         let expected = [("a".to_owned(), Some(1.0), None), ("b".to_owned(), None, None)];
         assert_eq!(seen.features, expected);
-        let now = json!({"verdict": {"evidence": [{"kind": "step", "value": 9.0, "p": 0.9},
+        let now = json!({"rings": ["step", 7],
+                         "verdict": {"evidence": [{"kind": "step", "value": 9.0, "p": 0.9},
                                                   {"kind": "everything", "value": 1.5, "p": 0.25}]}});
         let seen = drift(&now).expect("a look");
         assert_eq!((seen.z, seen.p), (Some(1.5), Some(0.25)));
+        assert_eq!(seen.rings, ["step"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use self::scene::Scene;
 use super::{
-    Watch, alerts, loading, overdue,
+    Watch, alerts, loading, metrics, overdue,
     probation::{self, Watched},
     replay::Cast,
 };
@@ -120,18 +120,28 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         dry_run: request.dry_run,
         as_of: app.as_of,
     };
+    let mut wanted = Vec::new();
     for line in lines {
         let mut seen = look(app, &mut db, line, request.explain)?;
         if !request.dry_run {
             let is_moved = take_back(app, line, &mut seen);
             report.notes.extend(commit(app, &mut db, &seen)?);
             // What was asked of a version that no longer answers is asked again of the one that does.
-            for trigger in seen.triggers.iter_mut().filter(|one| one.held.is_none() && !is_moved) {
-                watch.note(&format!("{} {}: {}", line.0, trigger.job, trigger.reason));
-                trigger.ended = Some(triggers::start(app, line, trigger, watch)?);
-            }
+            let starts = |one: &Trigger| one.held.is_none() && !is_moved;
+            let places = (0..seen.triggers.len()).filter(|place| starts(&seen.triggers[*place]));
+            wanted.extend(places.map(|place| (line, report.lines.len(), place)));
         }
         report.lines.push(seen);
+    }
+    // A training takes its time: before one, every line has been looked at, and whoever reads the metrics knows.
+    drop(db);
+    if !wanted.is_empty() {
+        report.notes.extend(metrics::after_the_monitor(app));
+    }
+    for (line, seen, place) in wanted {
+        let trigger = &mut report.lines[seen].triggers[place];
+        watch.note(&format!("{} {}: {}", line.0, trigger.job, trigger.reason));
+        trigger.ended = Some(triggers::start(app, line, trigger, watch)?);
     }
     Ok(report)
 }

@@ -397,6 +397,7 @@ fn drifted(look: &Look) -> Option<report::DayDrift> {
         z: seen.z,
         p: seen.p,
         features: seen.features,
+        rings: seen.rings,
         told: told.map(|Domain { auc, usual, p, .. }| report::Told { auc, usual, p }),
     })
 }

@@ -596,10 +596,13 @@ fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
         cells: seen
             .iter()
             .filter_map(|one| {
-                let (day, z, p) = (place(days, one.day)?, one.z?, one.p?);
-                let said = format!("{}: mean z {}, p {}", one.day, number(z, 2), number(p, 3));
-                let class = if p <= 0.05 { "wbad" } else { "w0" };
-                Some(Cell { day, class, said: (p <= 0.05).then_some(said) })
+                let (day, z) = (place(days, one.day)?, one.z?);
+                let rings = !one.rings.is_empty();
+                let kinds = shortened(&one.rings.join(", "), 60);
+                let p = one.p.map(|p| format!(", p {}", number(p, 3))).unwrap_or_default();
+                let said = format!("{}: rings by {kinds}; mean z {}{p}", one.day, number(z, 2));
+                let class = if rings { "wbad" } else { heat(z) };
+                Some(Cell { day, class, said: rings.then_some(said) })
             })
             .collect(),
     };
@@ -611,7 +614,7 @@ fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
                 let (day, told) = (place(days, one.day)?, one.told?);
                 let said =
                     format!("{}: area {}, p {}", one.day, number(told.auc, 2), number(told.p, 3));
-                let class = if told.p <= 0.05 { "wbad" } else { "w0" };
+                let class = if told.p <= 0.05 { "w3" } else { "w0" };
                 Some(Cell { day, class, said: (told.p <= 0.05).then_some(said) })
             })
             .collect(),
@@ -646,7 +649,7 @@ fn drift(page: &WatchPage, days: &[NaiveDate]) -> Markup {
         ("w3", "3 to 5"),
         ("w4", "5 and more"),
     ];
-    let with_all: Vec<_> = [("wbad", "all, p ≤ 0.05")].into_iter().chain(shades).collect();
+    let with_all: Vec<_> = [("wbad", "rings")].into_iter().chain(shades).collect();
     html! {
         figure.card {
             h3 { "Drift by feature and day" }

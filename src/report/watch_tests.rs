@@ -97,6 +97,7 @@ fn example(evil: &str) -> WatchPage {
                         (format!("feature_number_{feature}{evil}"), Some(z), Some(0.004))
                     })
                     .collect(),
+                rings: if n % 9 == 0 { vec![format!("step{evil}")] } else { Vec::new() },
                 told: Some(Told { auc: 0.91, usual: 0.8, p: 0.01 * n as f64 }),
             })
             .collect(),

@@ -219,6 +219,8 @@ pub struct DayDrift {
     pub p: Option<f64>,
     /// Name, z and p of each.
     pub features: Vec<(String, Option<f64>, Option<f64>)>,
+    /// The kinds of evidence that rang.
+    pub rings: Vec<String>,
     /// How well a classifier can tell the days from the reference.
     pub told: Option<Told>,
 }
