@@ -9,21 +9,7 @@ cargo bench --locked --no-run >&2
 
 # The references, with their versions pinned: raise them on purpose, never by chance.
 venv=third_party/bench-venv
-if ! cmp -s scripts/bench/requirements.txt "$venv/installed.txt"; then
-  rm -rf "$venv"
-  python3 -m venv "$venv" 2>/dev/null || {
-    python3 -m pip install --quiet --break-system-packages virtualenv >&2
-    python3 -m virtualenv --quiet "$venv" >&2
-  }
-  while read -r line; do
-    case "$line" in "" | "#"*) continue ;; esac
-    # One by one: a reference that cannot be had here costs its own lines only.
-    # shellcheck disable=SC2086
-    "$venv/bin/pip" install --quiet --disable-pip-version-check $line >&2 ||
-      echo "not installed: $line (its lines will say so)" >&2
-  done <scripts/bench/requirements.txt
-  cp scripts/bench/requirements.txt "$venv/installed.txt"
-fi
+scripts/venv.sh "$venv" scripts/bench/requirements.txt
 
 sections=("$@")
 if [ ${#sections[@]} = 0 ]; then

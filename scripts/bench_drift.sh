@@ -25,6 +25,7 @@ cargo bench --quiet --locked --bench drift -- --months "$months" --seed "$seed" 
 for ((month = 0; month < textbook; month++)); do
   cargo bench --quiet --locked --bench drift -- --rows "$month" --seed "$seed" >"$folder/$month.rows"
 done
-python=third_party/bench-venv/bin/python
-"$python" -c 'import scipy' 2>/dev/null || python=python3
-"$python" scripts/drift_table.py "$folder"
+venv=third_party/drift-venv
+# Without it the table says which references are not there; aifx's own figures need none.
+scripts/venv.sh "$venv" scripts/drift-requirements.txt || venv=
+"${venv:+$venv/bin/}python3" scripts/drift_table.py "$folder"
