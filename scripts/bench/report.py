@@ -28,8 +28,11 @@ SELECT 'fx-direction', 'v1.51', pair, '1h', (ARRAY['buy', 'sell', 'hold'])[1 + k
        at + interval '4 hours', at + interval '4 hours', 0.0001
   FROM generate_series('2025-09-16T12:00Z'::timestamptz, '2025-10-16T07:00Z', '1 hour') WITH ORDINALITY AS hour (at, k),
        unnest(ARRAY['EUR/USD', 'GBP/USD', 'USD/JPY', 'AUD/USD', 'USD/CAD']) pair;
-INSERT INTO monitoring_runs (line, version, as_of, verdict, metrics, drift)
-SELECT 'fx-direction', 'v1.51', at, 'none',
+INSERT INTO monitoring_runs (line, version, as_of, verdict, domain, probation, triggers, metrics, drift)
+SELECT 'fx-direction', 'v1.51', at, 'none', '{"auc": 0.8, "usual": 0.75, "p": 0.3, "n_blocks": 24, "n_rows": 360}',
+       '[{"version": "v1.51", "replaced": "v1.50", "since": "2025-10-12T02:00:00Z", "verdict": {"n_days": 3, "saved": 0.01, "p": 1.0}}]',
+       jsonb_build_array(jsonb_build_object('job', 'train-daily', 'reason', 'new-samples: 512',
+                         'held', CASE WHEN extract(hour FROM at) = 3 THEN NULL ELSE 'cool-down' END)),
        '[{"window": "30 d", "figures": {"n": 2400, "accuracy": 0.46, "log_loss": 1.02, "ece": 0.03, "ece_null": {"p95": 0.04},
           "reliability": [{"n": 1200, "confidence": 0.4, "accuracy": 0.4}, {"n": 1200, "confidence": 0.6, "accuracy": 0.6}]}}]',
        (SELECT jsonb_build_object('features', jsonb_agg('feature_' || f ORDER BY f), 'verdict', jsonb_build_object('z', 0.1, 'p', 0.5,
