@@ -33,7 +33,7 @@ impl Kind {
             Kind::Scale => 1.2,
             Kind::Frozen => 1.5,
             Kind::Everything | Kind::Surprise => 1.7,
-            Kind::Step => 2.0,
+            Kind::Step => 2.4,
         }
     }
 }
