@@ -43,6 +43,11 @@ impl Db {
     }
 }
 
+/// Pairs and timeframes of series, a column each, as `unnest` takes them.
+fn columns(series: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
+    series.iter().map(|(pair, timeframe)| (pair.as_str(), timeframe.as_str())).unzip()
+}
+
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Db")

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Db, Failed};
+use super::{Db, Failed, columns};
 use crate::{
     lineage::{LineName, Version},
     market::{Pair, Timeframe},
@@ -140,8 +140,7 @@ impl Db {
         series: &[(String, String)],
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<Vec<QualityRow>> {
-        let (pairs, timeframes): (Vec<&str>, Vec<&str>) =
-            series.iter().map(|(pair, timeframe)| (pair.as_str(), timeframe.as_str())).unzip();
+        let (pairs, timeframes) = columns(series);
         // One look into the index a series: a collect every five minutes leaves a hundred thousand verdicts a year and series.
         let rows = self
             .client

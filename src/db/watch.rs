@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use postgres::Row;
 use serde_json::Value;
 
-use super::{Db, Failed};
+use super::{Db, Failed, columns};
 use crate::lineage::LineName;
 
 /// A stretch of time: after `from`, up to `as_of`.
@@ -182,6 +182,9 @@ fn alert_row(row: &Row, as_of: DateTime<Utc>) -> AlertRow {
     }
 }
 
+/// What [`look`] reads.
+const LOOK: &str = "as_of, version, verdict, reason, metrics, drift, domain, probation, triggers";
+
 fn look(row: &Row) -> Look {
     let value = |place: usize| row.get::<_, Option<Value>>(place).unwrap_or_default();
     Look {
@@ -297,14 +300,14 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub fn looks_by_day(&mut self, line: &LineName, stretch: Stretch) -> anyhow::Result<Vec<Look>> {
+        let sql = format!(
+            "SELECT DISTINCT ON ((as_of AT TIME ZONE 'UTC')::date) {LOOK}
+               FROM monitoring_runs WHERE line = $1 AND as_of > $2 AND as_of <= $3
+              ORDER BY (as_of AT TIME ZONE 'UTC')::date, as_of DESC, id DESC"
+        );
         let rows = self
             .client
-            .query(
-                "SELECT DISTINCT ON ((as_of AT TIME ZONE 'UTC')::date) as_of, version, verdict, reason, metrics, drift, domain, probation, triggers
-                   FROM monitoring_runs WHERE line = $1 AND as_of > $2 AND as_of <= $3
-                  ORDER BY (as_of AT TIME ZONE 'UTC')::date, as_of DESC, id DESC",
-                &[&line.as_str(), &stretch.from, &stretch.as_of],
-            )
+            .query(&sql, &[&line.as_str(), &stretch.from, &stretch.as_of])
             .failed("cannot read what the monitor found")?;
         Ok(rows.iter().map(look).collect())
     }
@@ -318,13 +321,13 @@ impl Db {
         line: &LineName,
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<Option<Look>> {
+        let sql = format!(
+            "SELECT {LOOK} FROM monitoring_runs
+              WHERE line = $1 AND as_of <= $2 ORDER BY as_of DESC, id DESC LIMIT 1"
+        );
         let row = self
             .client
-            .query_opt(
-                "SELECT as_of, version, verdict, reason, metrics, drift, domain, probation, triggers FROM monitoring_runs
-                  WHERE line = $1 AND as_of <= $2 ORDER BY as_of DESC, id DESC LIMIT 1",
-                &[&line.as_str(), &as_of],
-            )
+            .query_opt(&sql, &[&line.as_str(), &as_of])
             .failed("cannot read what the monitor found last")?;
         Ok(row.as_ref().map(look))
     }
@@ -379,8 +382,7 @@ impl Db {
         series: &[(String, String)],
         stretch: Stretch,
     ) -> anyhow::Result<Vec<DayRuns>> {
-        let (pairs, timeframes): (Vec<&str>, Vec<&str>) =
-            series.iter().map(|(pair, timeframe)| (pair.as_str(), timeframe.as_str())).unzip();
+        let (pairs, timeframes) = columns(series);
         let sql = format!(
             "WITH run AS (
                     SELECT coalesce(l.job, '') AS job, l.as_of AS at,
@@ -526,8 +528,7 @@ impl Db {
         series: &[(String, String)],
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<Vec<Vec<DateTime<Utc>>>> {
-        let (pairs, timeframes): (Vec<&str>, Vec<&str>) =
-            series.iter().map(|(pair, timeframe)| (pair.as_str(), timeframe.as_str())).unzip();
+        let (pairs, timeframes) = columns(series);
         // One look into the index a series, however long it is.
         let rows = self
             .client

@@ -41,6 +41,13 @@ pub struct FeatureSet {
     pub warm_up: usize,
 }
 
+impl FeatureSet {
+    /// Names of the features, in column order.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.features.iter().map(|feature| feature.name).collect()
+    }
+}
+
 /// A name that no feature set has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no feature set called {given:?}; the nearest is {nearest}")]

@@ -118,7 +118,7 @@ impl Predictor {
     pub fn new(spec: ModelSpec, bytes: &[u8]) -> Result<Predictor, InferenceError> {
         let set = features::by_name(&spec.feature_set)
             .map_err(|error| InferenceError::FeatureSet(error.to_string()))?;
-        let names: Vec<&str> = set.features.iter().map(|feature| feature.name).collect();
+        let names = set.names();
         if names != spec.features {
             let news = names.iter().find(|name| !spec.features.iter().any(|f| f == *name));
             return Err(InferenceError::Features {

@@ -90,12 +90,6 @@ impl Material {
         }
     }
 
-    /// Names of the features, in the order of the columns.
-    pub(crate) fn names(&self) -> Vec<&'static str> {
-        let features = self.features.first();
-        features.map_or(Vec::new(), |all| all.set.features.iter().map(|one| one.name).collect())
-    }
-
     /// The rows that windows of a range are learned from.
     pub(crate) fn reference(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Rows {
         self.rows(from.timestamp_micros()..=until.timestamp_micros(), drift::MAX_ROWS)

@@ -124,11 +124,15 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     for line in lines {
         let mut seen = look(app, &mut db, line, request.explain)?;
         if !request.dry_run {
-            let is_moved = take_back(app, line, &mut seen);
+            if take_back(app, line, &mut seen) {
+                // What was asked of a version that no longer answers is asked again of the one that does.
+                for trigger in &mut seen.triggers {
+                    trigger.held.get_or_insert_with(|| "production went back; asked anew".into());
+                }
+            }
             report.notes.extend(commit(app, &mut db, &seen)?);
-            // What was asked of a version that no longer answers is asked again of the one that does.
-            let starts = |one: &Trigger| one.held.is_none() && !is_moved;
-            let places = (0..seen.triggers.len()).filter(|place| starts(&seen.triggers[*place]));
+            let starts = |place: &usize| seen.triggers[*place].held.is_none();
+            let places = (0..seen.triggers.len()).filter(starts);
             wanted.extend(places.map(|place| (line, report.lines.len(), place)));
         }
         report.lines.push(seen);

@@ -233,8 +233,8 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         let reference = reference(&gathered.material, &folds, set, line)?;
         let (from, _) = folds.train.window().unwrap_or_default();
         let rows = gathered.material.reference(instant(from), app.as_of);
-        let calibration = Calibration::of(&gathered.material.names(), &rows)
-            .map(|calibration| calibration.with_domain(&rows));
+        let calibration =
+            Calibration::of(&set.names(), &rows).map(|calibration| calibration.with_domain(&rows));
         drop(rows);
         // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
         gathered.material.features = Vec::new();
@@ -672,7 +672,7 @@ fn reference(
 ) -> anyhow::Result<Reference> {
     let n_rows: usize = material.candles.iter().map(|candles| candles.len()).sum();
     let covered = folds.train.covered_rows(line.lookback, n_rows);
-    let names: Vec<&str> = set.features.iter().map(|feature| feature.name).collect();
+    let names = set.names();
     let columns: Vec<Vec<f64>> = (0..names.len())
         .map(|feature| {
             let values =

@@ -36,7 +36,8 @@ pub(super) fn of(scene: &Scene) -> Result<Drift, String> {
     let calibration = match &scene.calibration {
         Some(stored) => stored,
         None => {
-            learned = Calibration::of(&scene.material.names(), &scene.reference()).ok_or(
+            let names = scene.material.features.first().map_or(Vec::new(), |one| one.set.names());
+            learned = Calibration::of(&names, &scene.reference()).ok_or(
                 "not enough history: the reference holds too few windows to tell what is usual",
             )?;
             &learned
