@@ -14,6 +14,7 @@ pub mod backtest;
 pub mod baseline;
 pub mod dataset;
 pub mod drift;
+pub mod ensemble;
 pub mod evaluate;
 pub mod features;
 pub mod gate;

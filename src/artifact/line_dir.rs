@@ -1,6 +1,7 @@
 //! [`LineDir`]: the directory of one line, and the only code that writes below `models/`.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -15,7 +16,7 @@ use rustix::{
 use uuid::Uuid;
 
 use super::{
-    MAX_FILE_BYTES, METADATA, Metadata, Problem, SUMS, VersionFiles, is_file_name, sha256_hex,
+    MAX_FILE_BYTES, MEMBERS, METADATA, Metadata, Problem, SUMS, VersionFiles, is_path, sha256_hex,
 };
 use crate::{
     fault::Fault,
@@ -236,15 +237,40 @@ impl LineDir {
         retry_on_intr(|| fs::mkdirat(&self.dir, &name, PRIVATE_DIR_MODE))
             .map_err(|errno| disk(errno, &path))?;
         let dir = open_dir(self.dir.as_fd(), &name).map_err(|errno| disk(errno, &path))?;
+        let mut folders = BTreeMap::new();
         for (file, bytes) in files.iter() {
-            write_file(dir.as_fd(), file, bytes)
-                .map_err(|error| disk_io(&error, &path.join(file)))?;
+            let written = (|| {
+                let (folder, leaf) = make_folders(&dir, file, &mut folders)?;
+                let folder = folder.as_fd();
+                // Where links fail (another file system, a file that is gone), the bytes are here.
+                let is_linked = files.same_as.get(file).is_some_and(|(version, theirs)| {
+                    self.link_from(version, theirs, folder, leaf).is_ok()
+                });
+                if is_linked { Ok(()) } else { write_file(folder, leaf, bytes) }
+            })();
+            written.map_err(|error| disk_io(&error, &path.join(file)))?;
+        }
+        for (name, folder) in &folders {
+            sync(folder.as_fd()).map_err(|errno| disk(errno, &path.join(name)))?;
         }
         let sums = files.sums();
         write_file(dir.as_fd(), SUMS, sums.as_bytes())
             .map_err(|error| disk_io(&error, &path.join(SUMS)))?;
         sync(dir.as_fd()).map_err(|errno| disk(errno, &path))?;
         Ok(Staged { run_id, manifest_sha256: sha256_hex(sums.as_bytes()) })
+    }
+
+    fn link_from(
+        &self,
+        version: &Version,
+        theirs: &str,
+        folder: BorrowedFd<'_>,
+        leaf: &str,
+    ) -> Result<(), Errno> {
+        let (from, name) = open_folder_of(self.dir.as_fd(), &format!("{version}/{theirs}")).map(
+            |(fd, name)| (fd.expect("a version's file lies in its directory"), name.to_owned()),
+        )?;
+        retry_on_intr(|| fs::linkat(&from, &name, folder, leaf, AtFlags::empty()))
     }
 
     /// Gives staged files their version's name: the point after which they are immutable.
@@ -397,8 +423,9 @@ impl LineDir {
                 Err(what) => inspection.problems.push(Problem::file(version, name, what)),
             }
         }
-        for name in names_in(dir.as_fd()).map_err(|errno| disk(errno, &path))? {
-            if name != SUMS && !listed.iter().any(|(listed, _)| *listed == name) {
+        let is_listed = |name: &str| listed.iter().any(|(listed, _)| listed == name);
+        for name in paths_in(dir.as_fd(), MEMBERS).map_err(|errno| disk(errno, &path))? {
+            if name != SUMS && !is_listed(&name) {
                 let stray = Problem::file(version, name, "is not part of the version");
                 inspection.problems.push(stray.harmless());
             }
@@ -632,7 +659,11 @@ fn write_file(dir: BorrowedFd<'_>, name: &str, bytes: &[u8]) -> std::io::Result<
 
 /// The bytes of a plain file; the inner error says why it is none.
 fn read_file(dir: BorrowedFd<'_>, name: &str) -> std::io::Result<Result<Vec<u8>, String>> {
-    let fd = match open_at(dir, name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) {
+    let opened = open_folder_of(dir, name).and_then(|(folder, leaf)| {
+        let folder = folder.as_ref().map_or(dir, OwnedFd::as_fd);
+        open_at(folder, leaf, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())
+    });
+    let fd = match opened {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(Err("is missing".into())),
         Err(errno) if is_misplaced(errno) => return Ok(Err("is a symbolic link".into())),
@@ -649,6 +680,65 @@ fn read_file(dir: BorrowedFd<'_>, name: &str) -> std::io::Result<Result<Vec<u8>,
     let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
     File::from(fd).take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(Ok(bytes))
+}
+
+/// The folder that holds a file of a path, `None` for `dir` itself, and the file's own name.
+fn open_folder_of<'a>(
+    dir: BorrowedFd<'_>,
+    path: &'a str,
+) -> Result<(Option<OwnedFd>, &'a str), Errno> {
+    let mut folder: Option<OwnedFd> = None;
+    let mut rest = path;
+    while let Some((name, after)) = rest.split_once('/') {
+        let parent = folder.as_ref().map_or(dir, OwnedFd::as_fd);
+        folder = Some(open_dir(parent, name)?);
+        rest = after;
+    }
+    Ok((folder, rest))
+}
+
+/// The folder in which a file of a path belongs, made where it is missing, and the file's own name.
+fn make_folders<'a, 'b>(
+    dir: &'b OwnedFd,
+    path: &'a str,
+    made: &'b mut BTreeMap<String, OwnedFd>,
+) -> std::io::Result<(&'b OwnedFd, &'a str)> {
+    for (end, _) in path.match_indices('/') {
+        let (folder, above) = (&path[..end], path[..end].rsplit_once('/'));
+        if made.contains_key(folder) {
+            continue;
+        }
+        let parent = above.and_then(|(above, _)| made.get(above)).unwrap_or(dir);
+        let name = above.map_or(folder, |(_, name)| name);
+        retry_on_intr(|| fs::mkdirat(parent, name, DIR_MODE))?;
+        let fd = open_dir(parent.as_fd(), name)?;
+        fs::fchmod(&fd, DIR_MODE)?;
+        made.insert(folder.to_owned(), fd);
+    }
+    let (folder, leaf) = path.rsplit_once('/').map_or((None, path), |(a, b)| (Some(a), b));
+    Ok((folder.and_then(|folder| made.get(folder)).unwrap_or(dir), leaf))
+}
+
+/// Names of files in a folder; those below its folder `nested` by their paths.
+fn paths_in(dir: BorrowedFd<'_>, nested: &str) -> Result<Vec<String>, Errno> {
+    let mut paths = Vec::new();
+    for name in names_in(dir)? {
+        let opened = (name == nested).then(|| open_dir(dir, &name));
+        let Some(Ok(members)) = opened else {
+            paths.push(name);
+            continue;
+        };
+        for member in names_in(members.as_fd())? {
+            match open_dir(members.as_fd(), &member) {
+                Ok(folder) => {
+                    let files = names_in(folder.as_fd())?.into_iter();
+                    paths.extend(files.map(|file| format!("{name}/{member}/{file}")));
+                }
+                Err(_) => paths.push(format!("{name}/{member}")),
+            }
+        }
+    }
+    Ok(paths)
 }
 
 fn names_in(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
@@ -673,7 +763,7 @@ fn parse_sums(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
         let (sum, name) =
             line.split_once("  ").ok_or_else(|| format!("line {} is damaged", number + 1))?;
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if sum.len() != 64 || !sum.bytes().all(hex) || !is_file_name(name) || name == SUMS {
+        if sum.len() != 64 || !sum.bytes().all(hex) || !is_path(name) {
             return Err(format!("line {} is damaged", number + 1));
         }
         if listed.iter().any(|(listed, _)| listed == name) {

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     fault::Fault,
-    lineage::{LineName, Version},
+    lineage::{LineName, Member, Version},
 };
 
 pub use line_dir::{
@@ -42,6 +42,10 @@ pub const SUPPORT: &str = "support.safetensors";
 pub const DRIFT: &str = "drift.json";
 /// Inputs and outputs that a load is checked against.
 pub const PROBE: &str = "probe.safetensors";
+/// Inputs and outputs of all networks of a mixture that a load is checked against.
+pub const MEMBERS_PROBE: &str = "members-probe.safetensors";
+/// All networks of a mixture as TorchScript: unscaled windows and shares in, probabilities out.
+pub const MIXTURE: &str = "mixture.pt";
 /// The report for people.
 pub const REPORT: &str = "report.html";
 /// Checksums of all other files, in the format of `sha256sum`.
@@ -50,12 +54,17 @@ pub const SUMS: &str = "SHA256SUMS";
 /// A single file of a version may not be larger: a bound on what verification reads.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
 
+/// The folder in a version's directory that holds the other networks of its mixture, one folder each.
+pub const MEMBERS: &str = "members";
+
 /// The files of one version, by name; without `SHA256SUMS`, which is made from them.
 ///
-/// Invariant: names match `[A-Za-z0-9][A-Za-z0-9._-]{0,63}` and are not `SHA256SUMS`.
+/// Invariant: names are plain (`[A-Za-z0-9][A-Za-z0-9._-]{0,63}`) and not `SHA256SUMS`, or `members/NAME/FILE` of plain names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionFiles {
     files: BTreeMap<String, Vec<u8>>,
+    /// Files that another version of the line holds already, and where: written as hard links where the file system can.
+    same_as: BTreeMap<String, (Version, String)>,
 }
 
 /// Writes a file outside the models directory whole: beside its name, synced, renamed; folders above are made.
@@ -106,11 +115,36 @@ impl VersionFiles {
         bytes: impl Into<Vec<u8>>,
     ) -> Result<(), BadFileName> {
         let name = name.into();
-        if !is_file_name(&name) || name == SUMS {
+        if !is_path(&name) {
             return Err(BadFileName(name));
         }
+        self.same_as.remove(&name);
         self.files.insert(name, bytes.into());
         Ok(())
+    }
+
+    /// Adds a file that lies in the directory of another version of the line under `theirs`, with these bytes.
+    ///
+    /// # Errors
+    /// As [`VersionFiles::insert`].
+    pub fn insert_same(
+        &mut self,
+        name: impl Into<String>,
+        bytes: impl Into<Vec<u8>>,
+        (version, theirs): (Version, &str),
+    ) -> Result<(), BadFileName> {
+        let name = name.into();
+        if !is_path(theirs) {
+            return Err(BadFileName(theirs.to_owned()));
+        }
+        self.insert(name.clone(), bytes)?;
+        self.same_as.insert(name, (version, theirs.to_owned()));
+        Ok(())
+    }
+
+    /// The files of one member of the mixture: weights and metadata.
+    pub fn of_member(&self, member: Member, file: &str) -> Option<&[u8]> {
+        self.get(&member_path(member, file))
     }
 
     /// The bytes of a file, if the version has it.
@@ -214,9 +248,26 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Where a version's directory holds a file of another network of its mixture.
+pub fn member_path(member: Member, file: &str) -> String {
+    format!("{MEMBERS}/{member}/{file}")
+}
+
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
+}
+
+/// Whether a version may hold a file of this name.
+fn is_path(path: &str) -> bool {
+    match path.split_once('/') {
+        None => is_file_name(path) && path != SUMS && path != MEMBERS,
+        Some((folder, rest)) => {
+            let inside = rest.split_once('/');
+            folder == MEMBERS
+                && inside.is_some_and(|(name, file)| is_file_name(name) && is_file_name(file))
+        }
+    }
 }
 
 fn is_file_name(name: &str) -> bool {
@@ -234,9 +285,23 @@ mod tests {
         let mut files = VersionFiles::new();
         assert_eq!(files.insert("metrics.json", "{}"), Ok(()));
         let long = "a".repeat(65);
-        for name in ["", "..", ".hidden", "a/b", "/a", "a\0", "ä", "-rf", SUMS, &long] {
+        for name in ["", "..", ".hidden", "a/b", "/a", "a\0", "ä", "-rf", SUMS, &long, MEMBERS] {
             assert!(files.insert(name, "x").is_err(), "{name:?}");
         }
-        assert_eq!(files.size_bytes(), 2);
+        for name in [
+            "members/..",
+            "members/../a",
+            "members/a/..",
+            "members/a/b/c",
+            "members//a",
+            "other/a/b",
+        ] {
+            assert!(files.insert(name, "x").is_err(), "{name:?}");
+        }
+        let member: Member = "v1.0-seed1".parse().expect("a member");
+        let path = member_path(member, MODEL);
+        assert_eq!(files.insert(path, "x"), Ok(()));
+        assert_eq!(files.of_member(member, MODEL), Some(&b"x"[..]));
+        assert_eq!(files.size_bytes(), 3);
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Choice, Shape};
 use crate::{
     db::market_data::OnBadCandle,
+    ensemble::EnsembleConfig,
     gate::{GateConfig, ProbationConfig},
     labels::LabelRule,
     lineage::LineName,
@@ -114,6 +115,8 @@ pub struct LineConfig {
     pub model: ModelConfig,
     /// The training from scratch.
     pub weekly: Weekly,
+    /// Networks that answer together, and how their weights are learned.
+    pub ensemble: EnsembleConfig,
     /// The fine-tune.
     pub daily: Daily,
     /// What a trade costs.
@@ -143,6 +146,7 @@ impl Default for LineConfig {
             confidence_line: None,
             model: ModelConfig::default(),
             weekly: Weekly::default(),
+            ensemble: EnsembleConfig::default(),
             daily: Daily::default(),
             costs: Costs::default(),
             gate: GateConfig::default(),
@@ -414,6 +418,8 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     let costs = &line.costs;
     within(&mut list, &["costs", "spread"], costs.spread, 0.0, 1e6);
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
+    let ensemble = line.ensemble.problems().into_iter();
+    list.extend(ensemble.map(|(key, why)| (vec!["ensemble", key], why)));
     let gate = line.gate.problems().into_iter();
     list.extend(gate.map(|(key, why)| (vec!["gate", key], why)));
     let probation = line.probation.problems().into_iter();

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod connect;
+pub mod ensemble;
 pub mod events;
 pub mod export;
 mod failed;

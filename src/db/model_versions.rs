@@ -16,6 +16,7 @@ use super::{
     trials::{self, Trial},
 };
 use crate::{
+    ensemble::Place,
     fault::Fault,
     lineage::{LineName, Status, Version},
 };
@@ -49,6 +50,8 @@ pub struct VersionRow {
     pub missing_since: Option<DateTime<Utc>>,
     /// The instant that its run took for now.
     pub created_at: DateTime<Utc>,
+    /// The networks that answer together as this version; empty where its own answers alone.
+    pub members: Vec<Place>,
 }
 
 /// What is recorded of a version beside its files; kept in its `metadata.json` too, so that a version whose row could
@@ -64,6 +67,9 @@ pub struct Record {
     pub figures: Figures,
     /// Its score, to be counted.
     pub trial: Option<Trial>,
+    /// The networks that answer together as this version; empty where its own answers alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Place>,
 }
 
 /// Everything that one transaction makes true about a new version.
@@ -101,7 +107,7 @@ pub enum Claim {
 }
 
 const COLUMNS: &str = "line, version, status, parent_version, run_id, seen_until, metrics, production_metrics, gate, \
-                       manifest_sha256, size_bytes, missing_since, created_at, recorded_at";
+                       manifest_sha256, size_bytes, missing_since, created_at, recorded_at, members";
 
 fn version_row(row: &Row) -> anyhow::Result<VersionRow> {
     let text = |column: &str| row.get::<_, Option<String>>(column).unwrap_or_default();
@@ -125,9 +131,17 @@ fn version_row(row: &Row) -> anyhow::Result<VersionRow> {
             created_at: row
                 .get::<_, Option<DateTime<Utc>>>("created_at")
                 .unwrap_or_else(|| row.get("recorded_at")),
+            members: Vec::new(),
         })
     };
-    parse().map_err(|error| {
+    let members = match row.get::<_, Option<Value>>("members") {
+        Some(stored) => serde_json::from_value(stored).map_err(|error| {
+            Fault::integrity(format!("the members of a row of model_versions are none: {error}"))
+                .hint("correct or delete that row")
+        })?,
+        None => Vec::new(),
+    };
+    parse().map(|row| VersionRow { members, ..row }).map_err(|error| {
         Fault::integrity(format!("a row of model_versions was changed by hand: {error}"))
             .hint("correct or delete that row; aifx derives paths from it and takes no other text")
             .into()
@@ -384,10 +398,12 @@ fn insert_version(
     publication: &Publication<'_>,
 ) -> Result<(), postgres::Error> {
     let Publication { line, version, .. } = publication;
+    let places = &publication.record.members;
+    let members = (!places.is_empty()).then(|| json!(places));
     tx.execute(
         "INSERT INTO model_versions (line, version, status, parent_version, run_id, fence, seen_until, metrics, gate,
-             manifest_sha256, size_bytes, stage1_model_path, created_at)
-         VALUES ($1, $2, 'staging', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             manifest_sha256, size_bytes, stage1_model_path, created_at, members)
+         VALUES ($1, $2, 'staging', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         &[
             &line.as_str(),
             &version.to_string(),
@@ -401,6 +417,7 @@ fn insert_version(
             &i64::try_from(publication.size_bytes).unwrap_or(i64::MAX),
             &format!("{line}/{version}/model.safetensors"),
             &publication.created_at,
+            &members,
         ],
     )?;
     Ok(())

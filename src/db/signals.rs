@@ -51,6 +51,8 @@ pub struct NewSignal {
     pub out_of_support: Option<String>,
     /// What the signal would have been otherwise, where it became a hold.
     pub held_instead_of: Option<&'static str>,
+    /// What each component of a mixture answered, `[n_components, n_classes]` row-major; empty for a network alone.
+    pub parts: Vec<f32>,
 }
 
 /// The key that a new answer got.
@@ -438,6 +440,7 @@ impl Db {
                 ],
             )
             .failed(doing)?;
+        super::ensemble::insert_answers(&mut tx, line, version, signals, as_of).failed(doing)?;
         let payload = |row: &Row| {
             json!({
                 "line": line, "version": version.to_string(), "pair": row.get::<_, String>(0),

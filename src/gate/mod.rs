@@ -8,6 +8,7 @@
 //! test; under five days nothing passes; a figure that a rule needs and nobody has is a refusal.
 //! Not here: who fetches the evidence, counts trials and promotes (`jobs`), what a table of it looks like (`report`).
 
+mod admission;
 mod config;
 mod day_test;
 pub mod honesty;
@@ -25,6 +26,7 @@ use crate::{
     stats::{self, ReturnMoments},
 };
 
+pub use admission::{Joining, admit};
 pub use config::{GateConfig, Preset};
 pub use day_test::{DayTest, Found, days_needed, lond, power};
 pub use probation::{Probation, ProbationConfig};
@@ -39,6 +41,8 @@ pub enum Track {
     Refresh,
     /// Other features, label, architecture or hyperparameters.
     Change,
+    /// A network joins a mixture.
+    Admission,
 }
 
 impl Track {
@@ -47,6 +51,7 @@ impl Track {
         match self {
             Track::Refresh => "refresh",
             Track::Change => "change",
+            Track::Admission => "admission",
         }
     }
 }

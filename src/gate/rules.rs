@@ -41,7 +41,7 @@ fn standard(evidence: &Evidence<'_>, config: &GateConfig, figures: Option<&Figur
     let mut rules: Vec<Rule> = rivals(evidence)
         .into_iter()
         .map(|rival| match evidence.track {
-            Track::Refresh => not_inferior(evidence, config, &rival),
+            Track::Refresh | Track::Admission => not_inferior(evidence, config, &rival),
             Track::Change => superior(evidence, config, &rival),
         })
         .collect();
@@ -323,7 +323,7 @@ fn mean_loss(predictions: &Predictions<Unseen>, other: &Predictions<Unseen>) -> 
 }
 
 impl Rule {
-    fn new(name: &str, bound: Bound, unit: Unit) -> Rule {
+    pub(super) fn new(name: &str, bound: Bound, unit: Unit) -> Rule {
         Rule {
             name: name.to_owned(),
             against: None,
@@ -337,16 +337,16 @@ impl Rule {
         }
     }
 
-    fn against(self, name: &str) -> Rule {
+    pub(super) fn against(self, name: &str) -> Rule {
         Rule { against: Some(name.to_owned()), ..self }
     }
 
-    fn threshold(self, threshold: f64) -> Rule {
+    pub(super) fn threshold(self, threshold: f64) -> Rule {
         Rule { threshold: Some(threshold), ..self }
     }
 
     /// Decides by the threshold; what could not be measured is not enough evidence.
-    fn measured(self, measured: Option<f64>, detail: String) -> Rule {
+    pub(super) fn measured(self, measured: Option<f64>, detail: String) -> Rule {
         let measured = measured.filter(|value| value.is_finite());
         let verdict = match (measured, self.threshold) {
             (Some(value), Some(threshold)) if self.bound.holds(value, threshold) => Outcome::Passed,

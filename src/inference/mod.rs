@@ -3,6 +3,7 @@
 //! [`ModelSpec`] is all that is needed to use a model's weights, and what `metadata.json` carries. Not here: training
 //! (`train`), what is done with an answer (CORE).
 
+mod together;
 pub mod weights;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use crate::{
     market::{Candles, Micros},
     nn::{self, ModelConfig, Network, ParameterSpec, Shape},
 };
+
+pub use together::{RawWindows, Together};
 
 /// Windows in one forward pass: larger ones leave the cache.
 const BATCH: usize = 64;

@@ -34,6 +34,12 @@ impl CheckpointFile {
         CheckpointFile { path: app.home.join("data").join("checkpoints").join(name) }
     }
 
+    /// The checkpoint of a further network of the same run.
+    pub(crate) fn of_extra(app: &App, line: &LineName, number: u32) -> CheckpointFile {
+        let name = format!("{line}.{number}.checkpoint");
+        CheckpointFile { path: app.home.join("data").join("checkpoints").join(name) }
+    }
+
     /// Head and trainer's bytes, when there is a readable one. A torn or foreign file is no checkpoint: training
     /// starts from the beginning, which costs time and nothing else.
     pub(crate) fn read(&self) -> Option<(Head, Vec<u8>)> {

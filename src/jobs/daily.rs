@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Stop, Watch, assess,
+    Stop, Watch, assess, joining,
     judge::{self, Bench, Case, Gate, Yardsticks},
     loading,
     material::{self, Material, PastSignals},
@@ -41,7 +41,7 @@ use crate::{
     gate::{Track, Verdict},
     inference::Predictor,
     labels::LabelRule,
-    lineage::{LineName, Period, SeenUntil, Version},
+    lineage::{LineName, Member, Period, SeenUntil, Version},
     market::{Candles, Pair, instant},
     registry::Candidate,
     report, stats,
@@ -651,7 +651,7 @@ fn rehearse_day(
         Ok(actor) => actor,
         Err(why) => return Ok(Err(why)),
     };
-    let untouched = match actor.unseen(&night.material, asked, n_classes) {
+    let untouched = match actor.own_unseen(&night.material, asked, n_classes) {
         Ok(untouched) if untouched.len() == asked.len() => untouched,
         Ok(_) => return Ok(Err(format!("{version} had seen the day"))),
         Err(why) => return Ok(Err(why)),
@@ -683,7 +683,7 @@ fn rehearse_day(
             indicator: of(indicator)?,
             n_learned: learned.len(),
             n_right: right(answer(learned)?)?,
-            n_right_untouched: right(actor.answers(&night.material, learned, n_classes)?)?,
+            n_right_untouched: right(actor.own_answers(&night.material, learned, n_classes)?)?,
         })
     };
     Ok(day())
@@ -782,6 +782,27 @@ impl Work<'_> {
         let probe: Vec<u32> = night.learned.iter().step_by(step).map(|sample| sample.row).collect();
         files.insert(artifact::PROBE, tuned.probe(&windows, &probe))?;
         files.insert(artifact::TORCHSCRIPT, loading::torchscript(tuned)?)?;
+        let row = night.cast.row(parent.version);
+        let members = match row {
+            Some(row) => joining::seat_tuned(parent, row, version, &mut files)?,
+            None => Vec::new(),
+        };
+        let at_us = app.as_of.timestamp_micros();
+        let shares = joining::weights_of(self.line, &night.cast, &members, at_us);
+        let prior = loading::class_prior(&parent.files)?.unwrap_or_default();
+        let networks = members.iter().map(|place| {
+            if place.member == Member::own(version) {
+                Some(tuned)
+            } else {
+                parent.network(place.member)
+            }
+        });
+        let networks: Vec<&Predictor> = networks.flatten().collect();
+        let series = (night.material.features.as_slice(), probe.as_slice());
+        joining::files_together(networks, &prior, &shares, series, &mut files)?;
+        let network_seen = parent.network_seen_until.with(SeenUntil::new(instant(last)));
+        let mut description = self.description(parent, tuned)?;
+        description.extend(joining::description(&members, &prior, network_seen, &shares));
         let page = report::DailyPage {
             line: name,
             version,
@@ -821,8 +842,9 @@ impl Work<'_> {
             parent: Some(parent.version),
             seen_until: seen_until.at(),
             files,
-            description: self.description(parent, tuned)?,
+            description,
             record: Record {
+                members,
                 gate: Some(serde_json::to_value(verdict)?),
                 figures: TrainingFigures {
                     data_from: night.learned.first().map(|sample| instant(sample.decided_at_us)),

@@ -93,6 +93,13 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Versions ever scored, without the candidate.
+    pub(crate) fn n_trials(&self) -> u64 {
+        self.n_trials
+    }
+}
+
 /// What is known of a candidate.
 pub(crate) struct Case<'a> {
     /// The question.

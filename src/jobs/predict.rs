@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
-    alerts, daily, loading, material,
+    alerts, daily, loading, material, mixture,
     replay::{self, Actor, Cast},
     support,
 };
@@ -80,6 +80,9 @@ pub struct Answer {
     pub size: f64,
     /// When it is closed whatever the price.
     pub expires: DateTime<Utc>,
+    /// What each component of a mixture answered, `[n_components, n_classes]` row-major; empty for a network alone.
+    #[serde(skip)]
+    pub parts: Vec<f32>,
 }
 
 /// What came of it. `aifx.predict/1`.
@@ -172,6 +175,9 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
         return Ok(report);
     }
     loading::libtorch()?;
+    if !request.dry_run {
+        mixture::bring_up_to_date(app, &mut db, (name, line), &mut cast)?;
+    }
     let version =
         who_answers(app, &mut cast, &mut db, name, production, &mut report.notes, request)?;
     let actor = cast.loaded(version).map_err(Fault::integrity)?;
@@ -398,19 +404,20 @@ fn answer(
     }
     seconds.features = computing.elapsed().as_secs_f64();
     let forward = Instant::now();
-    let (asked, probabilities) = ask(actor, waiting, computed)?;
+    let Probabilities { asked, whole: probabilities, parts } = ask(actor, waiting, computed)?;
     let wins: Vec<Option<f64>> = match second {
         None => vec![None; asked.len()],
         Some(second) => {
             let win = second.predictor.spec().classes.iter().position(|class| class == "win");
             let place = win.ok_or_else(|| Fault::integrity("the second stage has no class win"))?;
-            ask(second, waiting, computed)?.1.iter().map(|p| Some(p.as_ref()?[place])).collect()
+            ask(second, waiting, computed)?.whole.iter().map(|p| Some(p.as_ref()?[place])).collect()
         }
     };
     seconds.forward = forward.elapsed().as_secs_f64();
     let answers = asked.iter().zip(&probabilities).zip(wins).map(|((one, probabilities), win)| {
         one.answer(probabilities.as_deref(), win, actor, line, app)
     });
+    let answers = answers.zip(parts).map(|(answer, parts)| Answer { parts, ..answer });
     Ok(answers.collect())
 }
 
@@ -432,8 +439,13 @@ fn feature_set(actor: &Actor) -> Result<&'static FeatureSet, Fault> {
     features::by_name(&actor.predictor.spec().feature_set).map_err(Fault::integrity)
 }
 
-/// The candles that wait, and of each the probabilities of the classes.
-type Probabilities<'a> = (Vec<Asked<'a>>, Vec<Option<Vec<f64>>>);
+/// The candles that wait, and of each the probabilities of the classes: as a whole, nothing where it is not answered, and
+/// of each component of a mixture.
+struct Probabilities<'a> {
+    asked: Vec<Asked<'a>>,
+    whole: Vec<Option<Vec<f64>>>,
+    parts: Vec<Vec<f32>>,
+}
 
 /// One forward pass over every window that is complete and within what the model has seen; nothing for the others.
 fn ask<'a>(
@@ -478,16 +490,22 @@ fn ask<'a>(
             one.far = Some(Far { index, threshold: support.threshold() });
         }
     }
-    let places: Vec<u32> =
-        asked.iter().filter(|one| one.why.is_none()).map(|one| one.place).collect();
-    let probabilities = actor.predictor.probabilities(&windows, &places);
+    let whole: Vec<&Asked<'_>> = asked.iter().filter(|one| one.why.is_none()).collect();
+    let places: Vec<u32> = whole.iter().map(|one| one.place).collect();
+    let at_us: Vec<i64> = whole.iter().map(|one| one.candles.close_at_us(one.row)).collect();
+    let (parts, probabilities) = actor.answer_rows(all, &places, &at_us);
     let mut rows = probabilities.chunks(spec.classes.len().max(1));
-    let of_each = asked.iter().map(|one| match one.why {
-        None => rows.next().map(<[f64]>::to_vec),
-        Some(_) => None,
-    });
-    let of_each = of_each.collect();
-    Ok((asked, of_each))
+    let mut part_rows = parts.chunks((parts.len() / places.len().max(1)).max(1));
+    let single = |row: &[f64]| row.iter().map(|p| *p as f32).collect();
+    let mut of_each = Vec::with_capacity(asked.len());
+    let mut parts_of_each = Vec::with_capacity(asked.len());
+    for one in &asked {
+        let is_answered = one.why.is_none();
+        of_each.push(if is_answered { rows.next().map(<[f64]>::to_vec) } else { None });
+        let parts = if is_answered { part_rows.next() } else { None };
+        parts_of_each.push(parts.map(single).unwrap_or_default());
+    }
+    Ok(Probabilities { asked, whole: of_each, parts: parts_of_each })
 }
 
 /// A candle that waits.
@@ -579,6 +597,7 @@ impl Asked<'_> {
             take_profit: signal.and_then(|signal| signal.take_profit),
             size: signal.map_or(0.0, |signal| signal.size),
             expires: decided + length,
+            parts: Vec::new(),
         }
     }
 }
@@ -600,6 +619,7 @@ fn row_of(answer: &Answer) -> anyhow::Result<NewSignal> {
         dissimilarity: answer.dissimilarity,
         out_of_support: answer.out_of_support.clone(),
         held_instead_of: answer.held_instead_of,
+        parts: answer.parts.clone(),
     })
 }
 

@@ -181,6 +181,7 @@ mod tests {
             size_bytes: None,
             missing_since: None,
             created_at: format!("{day}T01:00:00Z").parse().expect("an instant"),
+            members: Vec::new(),
         }
     }
 

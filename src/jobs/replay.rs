@@ -5,11 +5,14 @@
 //! verified. Answers come as [`Predictions<Unseen>`]: samples that a version had seen are not among them.
 //! Not here: judging (`judge`), fine-tuning (`daily`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{loading, material::Material};
+use super::{loading, material::Material, mixture};
 use crate::{
     artifact::{LineDir, VersionFiles},
     config::{App, LineConfig},
@@ -19,11 +22,13 @@ use crate::{
         model_versions::VersionRow,
         promotions::{Action, MoveRow},
     },
+    ensemble::{self, EnsembleConfig, History, Weights, members_of},
     evaluate::{Predictions, Unseen},
     fault::Fault,
     features::Features,
     inference::Predictor,
-    lineage::{LineName, SeenUntil, Status, Version},
+    labels::LabelRule,
+    lineage::{LineName, Member, SeenUntil, Status, Version},
     market::{Pair, Timeframe, calendar, instant},
     registry,
 };
@@ -37,6 +42,10 @@ pub(crate) struct Cast {
     loaded: BTreeMap<Version, Result<Actor, String>>,
     /// What versions answered when the candles closed: probabilities by version, series and decision.
     stored: HashMap<Version, HashMap<Decision, Vec<f64>>>,
+    /// The weights of the line's mixture as they moved.
+    history: Arc<History>,
+    /// How they are learned.
+    ensemble: EnsembleConfig,
 }
 
 /// A series and the instant, microseconds UTC, at which its candle closed.
@@ -67,10 +76,40 @@ pub(crate) struct Actor {
     pub(crate) version: Version,
     /// The last instant that it or an ancestor saw.
     pub(crate) seen_until: SeenUntil,
-    /// The model.
+    /// Its own network.
     pub(crate) predictor: Predictor,
+    /// The last instant that its own network, or one that it was fine-tuned from, saw.
+    pub(crate) network_seen_until: SeenUntil,
+    /// The networks that answer with it; none where its own answers alone.
+    pub(crate) mixture: Option<Mixture>,
     /// Its files.
     pub(crate) files: VersionFiles,
+}
+
+/// Networks that answer together, and how much each counts when.
+pub(crate) struct Mixture {
+    /// In order of making.
+    pub(crate) members: Vec<Member>,
+    /// Their models; none for the version's own.
+    networks: Vec<Option<Predictor>>,
+    /// Class shares of the newest member's training part.
+    pub(crate) prior: Vec<f64>,
+    history: Arc<History>,
+    config: EnsembleConfig,
+    entries: HashMap<Member, f64>,
+}
+
+impl Mixture {
+    /// The networks with the version's own in its place.
+    pub(crate) fn networks<'a>(&'a self, own: &'a Predictor) -> Vec<&'a Predictor> {
+        self.networks.iter().map(|network| network.as_ref().unwrap_or(own)).collect()
+    }
+
+    /// The shares of prior and members at an instant, microseconds UTC.
+    pub(crate) fn weights_at(&self, at_us: i64) -> Weights {
+        let entry = |member| self.entries.get(&member).copied().unwrap_or(self.config.entry);
+        self.history.of_members(&self.members, at_us, &self.config, entry)
+    }
 }
 
 /// A day that a comparison had to do without, and why.
@@ -87,13 +126,37 @@ impl Cast {
     pub(crate) fn gather(app: &App, db: &mut Db, line: &LineName) -> anyhow::Result<Cast> {
         let mut moves = db.moves(line, i64::MAX)?;
         moves.reverse();
+        let rows = db.versions(Some(line))?;
+        let history = match rows.iter().any(|row| !row.members.is_empty()) {
+            true => mixture::stored(app, db, line)?,
+            false => Arc::default(),
+        };
+        let ensemble = app.config.lines.get(line).map(|line| line.ensemble.clone());
         Ok(Cast {
             dir: LineDir::open(&app.models(), line)?,
-            rows: db.versions(Some(line))?,
+            rows,
             moves,
             loaded: BTreeMap::new(),
             stored: HashMap::new(),
+            history,
+            ensemble: ensemble.unwrap_or_default(),
         })
+    }
+
+    /// Every version.
+    pub(crate) fn rows(&self) -> &[VersionRow] {
+        &self.rows
+    }
+
+    /// The weights of the line's mixture.
+    pub(crate) fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Newer weights than were read; models that were loaded before are loaded anew.
+    pub(crate) fn set_history(&mut self, history: Arc<History>) {
+        self.history = history;
+        self.loaded.clear();
     }
 
     /// Reads what the versions answered to candles from `from` on: from then on [`Cast::unseen`] and [`Cast::policy`]
@@ -263,7 +326,46 @@ impl Cast {
             .seen_until
             .ok_or_else(|| Fault::integrity(format!("what {version} has seen is not recorded")))?;
         let predictor = loading::predictor(&files)?;
-        Ok(Actor { version, seen_until: SeenUntil::new(seen_until), predictor, files })
+        let network_seen_until = loading::network_seen_until(&files)?;
+        let mixture = match row.members.is_empty() {
+            true => None,
+            false => Some(self.mixture(row, &predictor, &files)?),
+        };
+        let seen_until = SeenUntil::new(seen_until);
+        Ok(Actor { version, seen_until, predictor, network_seen_until, mixture, files })
+    }
+
+    fn mixture(
+        &self,
+        row: &VersionRow,
+        own: &Predictor,
+        files: &VersionFiles,
+    ) -> anyhow::Result<Mixture> {
+        let members = members_of(&row.members);
+        let classes = &own.spec().classes;
+        let mut networks = Vec::with_capacity(members.len());
+        for member in &members {
+            let network = match *member == Member::own(row.version) {
+                true => None,
+                false => Some(loading::member(files, *member)?),
+            };
+            if network.as_ref().is_some_and(|network| network.spec().classes != *classes) {
+                let why = format!("{member} answers another question than {}", row.version);
+                return Err(Fault::integrity(why).into());
+            }
+            networks.push(network);
+        }
+        let prior = loading::class_prior(files)?
+            .filter(|prior| prior.len() == classes.len())
+            .ok_or_else(|| Fault::integrity("metadata.json has no class_prior"))?;
+        Ok(Mixture {
+            members,
+            networks,
+            prior,
+            history: self.history.clone(),
+            config: self.ensemble.clone(),
+            entries: mixture::entry_weights(&self.rows),
+        })
     }
 
     /// What production answered to samples (in order of decision), each trading day by the version that was in
@@ -299,8 +401,26 @@ impl Cast {
 }
 
 impl Actor {
-    /// Its answers to samples, `[n, classes]` row-major; in words why there are none.
-    pub(crate) fn answers(
+    /// Its networks, in order of making.
+    pub(crate) fn networks(&self) -> Vec<&Predictor> {
+        match &self.mixture {
+            None => vec![&self.predictor],
+            Some(mixture) => mixture.networks(&self.predictor),
+        }
+    }
+
+    /// One of its networks.
+    pub(crate) fn network(&self, member: Member) -> Option<&Predictor> {
+        let own = Member::own(self.version);
+        let Some(mixture) = &self.mixture else {
+            return (member == own).then_some(&self.predictor);
+        };
+        let place = mixture.members.iter().position(|one| *one == member)?;
+        Some(mixture.networks[place].as_ref().unwrap_or(&self.predictor))
+    }
+
+    /// What its own network answers to samples, `[n, classes]` row-major; in words why there is nothing.
+    pub(crate) fn own_answers(
         &self,
         material: &Material,
         samples: &[Sample],
@@ -309,16 +429,86 @@ impl Actor {
         answers(&self.predictor, material, samples, n_classes)
     }
 
-    /// The same of what it has not seen.
-    pub(crate) fn unseen(
+    /// The same of what its own network has not seen.
+    pub(crate) fn own_unseen(
         &self,
         material: &Material,
         samples: &[Sample],
         n_classes: usize,
     ) -> Result<Predictions<Unseen>, String> {
-        let answers = self.answers(material, samples, n_classes)?;
-        Ok(predictions(samples, answers, n_classes)?.after(self.seen_until))
+        let answers = self.own_answers(material, samples, n_classes)?;
+        Ok(predictions(samples, answers, n_classes)?.after(self.network_seen_until))
     }
+
+    /// Its answers to samples, `[n, classes]` row-major, each with the weights of its day; in words why there are none.
+    pub(crate) fn answers(
+        &self,
+        material: &Material,
+        samples: &[Sample],
+        n_classes: usize,
+    ) -> Result<Vec<f64>, String> {
+        let Some(mixture) = &self.mixture else {
+            return self.own_answers(material, samples, n_classes);
+        };
+        let of_networks = mixture
+            .networks
+            .iter()
+            .map(|network| {
+                let network = network.as_ref().unwrap_or(&self.predictor);
+                answers(network, material, samples, n_classes)
+            })
+            .collect::<Result<Vec<_>, String>>()?;
+        let at_us: Vec<i64> = samples.iter().map(|sample| sample.decided_at_us).collect();
+        Ok(mixture.mix(&of_networks, &at_us, n_classes).1)
+    }
+
+    /// Its answers to windows that end at rows of `series`, each decided at an instant: of every component
+    /// `[n, components, classes]` row-major (empty for a network alone), and as a whole `[n, classes]`.
+    pub(crate) fn answer_rows(
+        &self,
+        series: &[Features],
+        rows: &[u32],
+        at_us: &[i64],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let of = |network: &Predictor| network.probabilities(&windows(network, series), rows);
+        let Some(mixture) = &self.mixture else { return (Vec::new(), of(&self.predictor)) };
+        let networks = mixture.networks.iter();
+        let of_networks: Vec<Vec<f64>> =
+            networks.map(|network| of(network.as_ref().unwrap_or(&self.predictor))).collect();
+        mixture.mix(&of_networks, at_us, mixture.prior.len())
+    }
+}
+
+impl Mixture {
+    /// Parts and whole of each answer, from what each network answered.
+    fn mix(
+        &self,
+        of_networks: &[Vec<f64>],
+        at_us: &[i64],
+        n_classes: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let n_components = of_networks.len() + 1;
+        let mut parts = Vec::with_capacity(at_us.len() * n_components * n_classes);
+        let mut whole = Vec::with_capacity(at_us.len() * n_classes);
+        // Weights change at midnight: one list a day serves all its answers.
+        let mut of_days: HashMap<Option<i64>, Vec<f64>> = HashMap::new();
+        for (i, &at_us) in at_us.iter().enumerate() {
+            let first = parts.len();
+            parts.extend_from_slice(&self.prior);
+            for answers in of_networks {
+                parts.extend_from_slice(&answers[i * n_classes..(i + 1) * n_classes]);
+            }
+            let day = self.history.at(at_us).map(|day| day.from_us);
+            let weights = of_days.entry(day).or_insert_with(|| self.weights_at(at_us).values());
+            whole.extend(ensemble::mixed(weights, &parts[first..]));
+        }
+        (parts, whole)
+    }
+}
+
+/// The label rule that a version learned; none where its row does not say.
+pub(crate) fn label_of(row: &VersionRow) -> Option<LabelRule> {
+    serde_json::from_value(row.metrics.get("recipe")?.get("label")?.clone()).ok()
 }
 
 fn trials(moves: &[MoveRow], as_of: DateTime<Utc>, days: u32) -> Vec<Trial> {

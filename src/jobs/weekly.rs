@@ -21,9 +21,11 @@ use super::{
     Stop, Watch,
     assess::{self, Assessment},
     checkpoint::{CheckpointFile, Head},
+    joining::{self, Plan},
     judge::{self, Bench, Case, Gate},
     loading,
     material::{self, Material, PastSignals},
+    mixture,
     replay::{Cast, LeftOut},
     scheduled::{self, Ended, Job, Start},
     support,
@@ -38,12 +40,13 @@ use crate::{
         trials::Trial,
     },
     drift::{Calibration, Reference},
+    ensemble::{Place, members_of},
     evaluate::{Temperature, calibrate},
     fault::{Exit, Fault},
     features::{self, FeatureSet},
-    gate::{Track, Verdict},
+    gate::{self, Track, Verdict},
     inference::{ModelSpec, Predictor},
-    lineage::{LineName, Period, Version},
+    lineage::{LineName, Member, Period, Status, Version},
     market::instant,
     registry::{Candidate, LockedLine, Run},
     report,
@@ -103,6 +106,8 @@ pub struct WeeklyReport {
     pub directory: Option<PathBuf>,
     /// Samples of each part.
     pub samples: Samples,
+    /// The networks that answer together as the version, in order of making; empty where its own answers alone.
+    pub members: Vec<Member>,
     /// Figures on the test part, which nobody has seen.
     pub test: Value,
     /// The same of each baseline.
@@ -150,6 +155,7 @@ impl WeeklyReport {
             reason: None,
             directory: None,
             samples: Samples::default(),
+            members: Vec::new(),
             test: json!({}),
             baselines: json!({}),
             gate: Gate::default(),
@@ -236,8 +242,19 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         let calibration =
             Calibration::of(&set.names(), &rows).map(|calibration| calibration.with_domain(&rows));
         drop(rows);
+        let plan = {
+            let mut db = app.db("train-weekly")?;
+            let rows = db.versions(Some(name))?;
+            let production = rows.iter().find(|row| row.status == Status::Production);
+            let recipe = recipe(line);
+            let same = production.and_then(|row| row.metrics.get("recipe")) == Some(&recipe);
+            Plan::of(line, production, same)
+        };
         // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
         gathered.material.features = Vec::new();
+        let of_extras: Vec<CheckpointFile> = (1..plan.n_networks())
+            .map(|number| CheckpointFile::of_extra(&app, name, number))
+            .collect();
         let mut observer = Observer {
             watch,
             checkpoint: Some((&checkpoint, &head)),
@@ -245,7 +262,16 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             epochs: settings.fit.epochs,
         };
         let trained = Instant::now();
-        let fit = fit(&folds, line, &settings, resume.as_deref(), &mut observer)?;
+        let own = fit(&folds, line, &settings, resume.as_deref(), &mut observer)?;
+        let mut extras = Vec::new();
+        for (number, checkpoint) in (1u64..).zip(&of_extras) {
+            observer.watch.note(&format!("network {} of {}", number + 1, plan.n_networks()));
+            let bytes = checkpoint.read().filter(|(of, _)| *of == head).map(|(_, bytes)| bytes);
+            let mut settings = settings.clone();
+            settings.fit.seed = settings.fit.seed.wrapping_add(number);
+            observer.checkpoint = Some((checkpoint, &head));
+            extras.push(fit(&folds, line, &settings, bytes.as_deref(), &mut observer)?);
+        }
         let training_s = trained.elapsed().as_secs_f64();
         gathered.material.features = features::compute_all(set, &gathered.material.candles);
         let report = publish(&Work {
@@ -261,11 +287,14 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             dropped,
             reference: &reference,
             calibration: calibration.as_ref(),
-            fit: &fit,
+            fit: &own,
+            extras: &extras,
+            plan: &plan,
             training_s,
             began,
         })?;
         checkpoint.remove();
+        of_extras.iter().for_each(CheckpointFile::remove);
         Ok(Ended::Published(report))
     })?;
     if scheduled::promote_after(&app, &job, &locked, report.version, request.no_promote)? {
@@ -473,6 +502,9 @@ struct Work<'a> {
     reference: &'a Reference,
     calibration: Option<&'a Calibration>,
     fit: &'a Fit,
+    /// Further networks of the run, from other seeds.
+    extras: &'a [Fit],
+    plan: &'a Plan,
     training_s: f64,
     began: Instant,
 }
@@ -511,12 +543,17 @@ fn predictor(
 fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let Work { app, name, line, set, locked, run, gathered, folds, fit, .. } = *work;
     let predictor = predictor(line, set, folds, fit)?;
-    let assessment = assess::assess(&gathered.material, folds, line, &|rows| {
-        predictor.probabilities(&folds.windows, rows)
-    })?;
+    let extras = work
+        .extras
+        .iter()
+        .map(|fit| Ok((self::predictor(line, set, folds, fit)?, fit.weights.clone())))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let prior = class_prior(folds);
+    let assessment = assess_together(work, &predictor, &extras, &prior)?;
     let mut db = app.db("train-weekly")?;
     let newest = db.versions(Some(name))?.into_iter().max_by_key(|row| row.version);
     let mut cast = Cast::gather(app, &mut db, name)?;
+    mixture::bring_up_to_date(app, &mut db, (name, line), &mut cast)?;
     let bench = Bench::gather(app, &mut db, name)?;
     if let Some((from, _)) = judge::span(&folds.test.samples) {
         cast.recall(app, &mut db, (name, line), from)?;
@@ -526,11 +563,27 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
         newest.is_some_and(|row| row.metrics.get("recipe").is_some_and(|old| *old != recipe));
     let version = locked.next_version(&mut db, new_recipe)?;
     drop(db);
-    let track = if new_recipe { Track::Change } else { Track::Refresh };
-    let (verdict, left_out) = judge(work, &predictor, &assessment, track, &mut cast, &bench)?;
+    let mut files = VersionFiles::new();
+    let own_seen = assessment.seen_until;
+    let at_us = app.as_of.timestamp_micros();
+    let others = (extras.as_slice(), prior.as_slice());
+    let seats =
+        joining::seat(line, &mut cast, work.plan, version, own_seen, others, &mut files, at_us)?;
+    let weights = joining::weights_of(line, &cast, &seats.places, at_us);
+    let (track, verdict, left_out) = match work.plan {
+        Plan::Joins { production, .. } => {
+            let verdict = admit(work, &predictor, &assessment, *production, &mut cast, &bench)?;
+            (Track::Admission, verdict, Vec::new())
+        }
+        Plan::Alone | Plan::First(_) => {
+            let track = if new_recipe { Track::Change } else { Track::Refresh };
+            let (verdict, left_out) =
+                judge(work, &predictor, &assessment, track, &mut cast, &bench)?;
+            (track, verdict, left_out)
+        }
+    };
     let mut metrics = metrics(&assessment, recipe);
     metrics["days_without_production"] = json!(left_out);
-    let mut files = VersionFiles::new();
     files.insert(artifact::MODEL, fit.weights.clone())?;
     files.insert(artifact::METRICS, pretty(&metrics)?)?;
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
@@ -542,11 +595,16 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     if let Some(calibration) = work.calibration {
         files.insert(artifact::DRIFT, serde_json::to_vec(calibration)?)?;
     }
-    files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe_rows(folds)))?;
+    let probe = probe_rows(folds);
+    files.insert(artifact::PROBE, predictor.probe(&folds.windows, &probe))?;
     files.insert(artifact::TORCHSCRIPT, loading::torchscript(&predictor)?)?;
+    let networks = together(&seats.places, version, work.plan, &predictor, &extras, &cast)?;
+    let windows = (gathered.material.features.as_slice(), probe.as_slice());
+    joining::files_together(networks, &prior, &weights, windows, &mut files)?;
     let page = page::version_report(work, version, &assessment, predictor.spec(), &verdict);
     files.insert(artifact::REPORT, report::version_page(&page))?;
-    let description = description(work, predictor.spec())?;
+    let mut description = description(work, predictor.spec())?;
+    description.extend(joining::description(&seats.places, &prior, own_seen, &weights));
     let figures = figures(work, &assessment);
     let mut scored = metrics["test"].clone();
     scored["sharpe"] = json!(assessment.backtests.get(assess::MODEL).and_then(|f| f.sharpe));
@@ -559,19 +617,21 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
         metrics: scored,
     };
     let gate = Some(serde_json::to_value(&verdict)?);
+    let members = seats.places.clone();
     let candidate = Candidate {
         version,
         parent: None,
-        seen_until: assessment.seen_until.at(),
+        seen_until: seats.seen_until.at(),
         files,
         description,
-        record: Record { metrics: metrics.clone(), gate, figures, trial: Some(trial) },
+        record: Record { metrics: metrics.clone(), gate, figures, trial: Some(trial), members },
     };
     locked.publish(&|| app.db("train-weekly"), run, candidate)?;
     let mut report = WeeklyReport::without_version(name, app.as_of, "staging");
     report.directory = Some(locked.dir().version_path(&version));
     report.version = Some(version);
     report.samples = samples(folds);
+    report.members = members_of(&seats.places);
     report.test = metrics["test"].clone();
     report.baselines = metrics["baselines"].clone();
     report.assessment = Some(assessment);
@@ -580,6 +640,93 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
         Some(Seconds { total: work.began.elapsed().as_secs_f64(), training: work.training_s });
     report.gate = Gate::from(verdict);
     Ok(report)
+}
+
+/// Class shares of the training part, in the order of the classes.
+fn class_prior(folds: &Folds) -> Vec<f64> {
+    let counts = folds.train.class_counts(folds.classes.len());
+    let n: usize = counts.iter().sum();
+    counts.iter().map(|count| *count as f64 / n.max(1) as f64).collect()
+}
+
+/// Measures the network; a first mixture is measured as a whole, with the shares that it begins with.
+fn assess_together(
+    work: &Work<'_>,
+    predictor: &Predictor,
+    extras: &[(Predictor, Vec<u8>)],
+    prior: &[f64],
+) -> anyhow::Result<Assessment> {
+    let Work { line, gathered, folds, .. } = *work;
+    let own = |rows: &[u32]| predictor.probabilities(&folds.windows, rows);
+    if extras.is_empty() {
+        return assess::assess(&gathered.material, folds, line, &own);
+    }
+    let n_classes = prior.len();
+    let share = (1.0 - line.ensemble.prior) / (extras.len() + 1) as f64;
+    let mixed = |rows: &[u32]| {
+        let mut whole = own(rows);
+        whole.iter_mut().for_each(|p| *p *= share);
+        for (extra, _) in extras {
+            let answers = extra.probabilities(&folds.windows, rows);
+            whole.iter_mut().zip(answers).for_each(|(sum, p)| *sum += share * p);
+        }
+        for row in whole.chunks_mut(n_classes) {
+            row.iter_mut().zip(prior).for_each(|(sum, p)| *sum += line.ensemble.prior * p);
+        }
+        whole
+    };
+    assess::assess(&gathered.material, folds, line, &mixed)
+}
+
+/// The networks of a version in the order of its places; none where its own answers alone.
+fn together<'a>(
+    places: &[Place],
+    version: Version,
+    plan: &Plan,
+    own: &'a Predictor,
+    extras: &'a [(Predictor, Vec<u8>)],
+    cast: &'a Cast,
+) -> anyhow::Result<Vec<&'a Predictor>> {
+    match plan {
+        Plan::Alone => Ok(Vec::new()),
+        Plan::First(_) => {
+            Ok(std::iter::once(own).chain(extras.iter().map(|(extra, _)| extra)).collect())
+        }
+        Plan::Joins { production, .. } => {
+            let actor = cast.loaded(*production).map_err(Fault::integrity)?;
+            let of = |place: &Place| match place.member == Member::own(version) {
+                true => Ok(own),
+                false => actor.network(place.member).ok_or_else(|| {
+                    anyhow::Error::from(Fault::integrity(format!("{} has no model", place.member)))
+                }),
+            };
+            places.iter().map(of).collect()
+        }
+    }
+}
+
+/// Whether the network may join those that answer.
+fn admit(
+    work: &Work<'_>,
+    predictor: &Predictor,
+    assessment: &Assessment,
+    production: Version,
+    cast: &mut Cast,
+    bench: &Bench,
+) -> anyhow::Result<Verdict> {
+    let Work { line, gathered, folds, .. } = *work;
+    let row = folds.test.samples.last().map_or(0, |sample| sample.row);
+    let actor = cast.actor(production).map_err(Fault::integrity)?;
+    let of = |predictor: &Predictor| judge::latency_ms(predictor, &gathered.material, row);
+    let others: f64 = actor.networks().into_iter().map(of).sum();
+    let joining = gate::Joining {
+        network: &assessment.answers.model,
+        class_prior: &assessment.answers.majority,
+        latency_ms: others + of(predictor),
+        against: &production.to_string(),
+        n_trials: bench.n_trials() + 1,
+    };
+    Ok(gate::admit(&joining, &line.gate))
 }
 
 /// Holds the test part against production as it was each of those days.

@@ -191,6 +191,86 @@ impl From<Version> for String {
     }
 }
 
+/// A network of a mixture: that of a version, `v1.4`, or another one trained in the same run from another seed, `v1.0-seed1`.
+///
+/// Ordered as versions are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Member {
+    version: Version,
+    /// 0: the version's own network.
+    extra: u32,
+}
+
+const EXTRA: &str = "-seed";
+
+impl Member {
+    /// The own network of a version.
+    pub fn own(version: Version) -> Member {
+        Member { version, extra: 0 }
+    }
+
+    /// The network that the same run trained from the `extra`-th seed after the version's own.
+    pub fn extra(version: Version, extra: u32) -> Member {
+        Member { version, extra }
+    }
+
+    /// The version whose run trained it.
+    pub fn version(self) -> Version {
+        self.version
+    }
+
+    /// Whether it is the own network of its version.
+    pub fn is_own(self) -> bool {
+        self.extra == 0
+    }
+
+    /// Whether both go back to the same training from scratch: one is a fine-tune of the other, or both are of a third.
+    pub fn is_of_same_training(self, other: Member) -> bool {
+        let of = |member: Member| (member.version.major, member.version.minor, member.extra);
+        of(self) == of(other)
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.extra {
+            0 => self.version.to_string(),
+            extra => format!("{}{EXTRA}{extra}", self.version),
+        };
+        f.pad(&text)
+    }
+}
+
+impl FromStr for Member {
+    type Err = LineageError;
+
+    fn from_str(text: &str) -> Result<Self, LineageError> {
+        let Some((version, extra)) = text.split_once(EXTRA) else {
+            return Ok(Member::own(text.parse()?));
+        };
+        let wrong = || LineageError::new("member", text, "write it like v1.4 or v1.0-seed1");
+        let canonical = !extra.starts_with('0')
+            && (1..=4).contains(&extra.len())
+            && extra.bytes().all(|b| b.is_ascii_digit());
+        let extra = extra.parse().ok().filter(|_| canonical).ok_or_else(wrong)?;
+        Ok(Member { version: version.parse()?, extra })
+    }
+}
+
+impl TryFrom<String> for Member {
+    type Error = LineageError;
+    fn try_from(text: String) -> Result<Self, LineageError> {
+        text.parse()
+    }
+}
+
+impl From<Member> for String {
+    fn from(member: Member) -> String {
+        member.to_string()
+    }
+}
+
 /// Where a version stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -370,6 +450,16 @@ mod tests {
             assert!(text.parse::<Version>().is_err(), "{text:?}");
         }
         assert!("fx-direction".parse::<LineName>().is_ok());
+        for text in [
+            "v1.0-seed0",
+            "v1.0-seed01",
+            "v1.0-seed",
+            "v1.0-seed-1",
+            "v1.0-seed1-seed2",
+            "../v1.0-seed1",
+        ] {
+            assert!(text.parse::<Member>().is_err(), "{text:?}");
+        }
     }
 
     #[test]
@@ -386,6 +476,9 @@ mod tests {
             let base = Version { major, minor, daily: None };
             let version = day.and_then(NaiveDate::from_epoch_days).map_or(base, |day| base.fine_tuned_on(day));
             prop_assert_eq!(version.to_string().parse::<Version>(), Ok(version));
+            for member in [Member::own(version), Member::extra(version, 1 + major % 9999)] {
+                prop_assert_eq!(member.to_string().parse::<Member>(), Ok(member));
+            }
         }
     }
 }

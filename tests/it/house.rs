@@ -14,8 +14,8 @@ const FLOORS: [(&str, &[&str]); 6] = [
     (
         "CORE",
         &[
-            "gate", "drift", "rank", "simulate", "baseline", "backtest", "evaluate", "dataset",
-            "features", "labels", "signal", "outcome",
+            "gate", "ensemble", "drift", "rank", "simulate", "baseline", "backtest", "evaluate",
+            "dataset", "features", "labels", "signal", "outcome",
         ],
     ),
     ("WORDS", &["market", "lineage", "stats", "memory", "fault"]),

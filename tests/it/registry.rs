@@ -175,6 +175,7 @@ fn candidate(version: Version) -> Candidate {
         files,
         description: Map::from_iter([("lookback".to_owned(), json!(60))]),
         record: Record {
+            members: Vec::new(),
             metrics: json!({"test": {"accuracy": 0.51}}),
             gate: Some(passed()),
             figures: Figures {
