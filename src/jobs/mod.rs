@@ -17,6 +17,7 @@ pub mod fills;
 pub mod import;
 pub mod init;
 pub mod judge;
+mod kept;
 pub mod label;
 pub mod loading;
 mod looks;
