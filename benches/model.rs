@@ -54,6 +54,7 @@ fn folds(n_candles: usize) -> anyhow::Result<Folds> {
         n_candles,
         seed: SEED,
         edge: 1.0,
+        drift: 0.0,
         end_us: END_US,
     });
     let candles: Vec<Candles> = market

@@ -239,3 +239,135 @@ fn parts_have_their_trading_days_or_say_that_they_are_short() {
         "{shares}"
     );
 }
+
+/// Rows of a CSV file by their header.
+fn rows(text: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let row = |line: &str| {
+        header.iter().map(|key| (*key).to_owned()).zip(line.split(',').map(str::to_owned)).collect()
+    };
+    lines.map(row).collect()
+}
+
+/// What `backtest VERSION --answers` writes is what the version said when the candles closed, and what its calls paid.
+#[test]
+fn the_answers_of_a_version_are_those_that_it_gave() {
+    let field = Field::new(&config("", "days: 60, "));
+    field.json_at("2025-10-05T01:00:00Z", &["train-weekly", "--no-promote"]);
+    field.json_at("2025-10-05T02:00:00Z", &["promote", "v1.0", "--force", "--reason", "test"]);
+    for at in ["2025-10-07T10:00:00Z", "2025-10-08T10:00:00Z"] {
+        field.json_at(at, &["predict"]);
+    }
+    field.json_at(AS_OF, &["outcomes"]);
+    let range = ["--start", "2025-10-06T10:00:00Z", "--end", "2025-10-08T10:00:00Z"];
+    let written = field
+        .json_at(AS_OF, &[&["backtest", "v1.0", "--answers", "answers.csv"], &range[..]].concat());
+    assert_eq!(written["schema"], "aifx.backtest-answers/1");
+    assert_eq!(written["classes"], serde_json::json!(["sell", "hold", "buy"]));
+    let text = std::fs::read_to_string(field.home.path().join("answers.csv")).expect("written");
+    let header =
+        "version,pair,timeframe,candle,decided_at,label,p_sell,p_hold,p_buy,net_sell,net_buy\n";
+    assert!(text.starts_with(header), "{}", &text[..120]);
+    let rows = rows(&text);
+    assert_eq!(written["rows"], rows.len());
+    assert_eq!(written["labelled"], rows.len(), "all are settled by then");
+
+    let mut client = field._database.client();
+    let stored = client
+        .query(
+            "SELECT pair, to_char(candle_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), signal, probabilities,
+                    (pnl_net / entry_price)::float8
+             FROM trading_signals WHERE abstained IS NULL AND pnl_net IS NOT NULL ORDER BY 1, 2",
+            &[],
+        )
+        .expect("signals");
+    assert!(stored.len() > 40, "{}", stored.len());
+    let metadata =
+        std::fs::read_to_string(field.home.path().join("models/fx-direction/v1.0/metadata.json"))
+            .expect("metadata");
+    let alone = !metadata.contains("\"members\"");
+    for one in &stored {
+        let (pair, candle, signal): (String, String, String) = (one.get(0), one.get(1), one.get(2));
+        let row = rows.iter().find(|row| row["pair"] == pair && row["candle"] == candle);
+        let row = row.unwrap_or_else(|| panic!("{pair} {candle} was not answered"));
+        let number = |key: &str| row[key].parse::<f64>().expect(key);
+        let sum: f64 = ["p_sell", "p_hold", "p_buy"].map(number).iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{row:?}");
+        // Where others answer with it, what was stored is the mixture.
+        let probabilities: Value = one.get(3);
+        for class in ["sell", "hold", "buy"].iter().filter(|_| alone) {
+            let said = probabilities[*class].as_f64().expect("a probability");
+            assert!((number(&format!("p_{class}")) - said).abs() < 1e-6, "{row:?} {probabilities}");
+        }
+        let paid: f64 = one.get(4);
+        if signal != "hold" {
+            assert!((number(&format!("net_{signal}")) - paid).abs() < 1e-12, "{row:?} {paid}");
+        }
+    }
+    let labels = field.json_at(
+        AS_OF,
+        &["export", "--labels", "volatility", "--format", "csv", "--output", "out"],
+    );
+    assert!(labels["files"][0]["rows"].as_u64().is_some_and(|n| n > 2000));
+    let exported =
+        std::fs::read_to_string(field.home.path().join("out/candles.csv")).expect("written");
+    let row = &rows[7];
+    let label = self::rows(&exported)
+        .into_iter()
+        .find(|one| {
+            one["pair"] == row["pair"] && one["timestamp"].starts_with(&row["candle"][..13])
+        })
+        .expect("the same candle")["label"]
+        .clone();
+    assert_eq!(row["label"], label);
+    field
+        .home
+        .run(&["backtest", "majority", "--answers", "x.csv"])
+        .refuses(2, &["--answers wants a version"]);
+}
+
+/// `aifx init` and nothing else: every job of the schedule works with the shipped line. The market is short and there is one
+/// epoch, so that it does not take long.
+#[test]
+fn the_shipped_line_goes_through_a_week_unchanged() {
+    let database = TestDatabase::create();
+    let home = Home::with_database(&database);
+    home.ok(&["init"]);
+    let at = |at: &str, args: &[&str]| home.json(&[&["--as-of", at], args].concat());
+    home.ok(&[
+        "simulate",
+        "--candles",
+        "800",
+        "--seed",
+        "5",
+        "--edge",
+        "2",
+        "--end",
+        "2025-10-16T00:00:00Z",
+    ]);
+    let weekly = at("2025-10-12T01:00:00Z", &["train-weekly", "--epochs", "1"]);
+    assert_eq!(weekly["version"], "v1.0");
+    assert_eq!(weekly["balance"]["rule"], "volatility:0.35");
+    let hold = weekly["balance"]["classes"][1]["share"].as_f64().expect("a share");
+    assert!((0.25..0.45).contains(&hold), "{hold}");
+    assert!(says(&notes(&weekly), "trading days are too few"), "{weekly}");
+    if weekly["promoted"] == false {
+        at(
+            "2025-10-12T01:30:00Z",
+            &["promote", "v1.0", "--force", "--reason", "the first version of the line"],
+        );
+    }
+    let answered = at("2025-10-15T00:55:00Z", &["predict"]);
+    assert_eq!(answered["status"], "answered");
+    let night =
+        at("2025-10-15T01:00:00Z", &["train-daily", "--epochs", "1", "--rehearse-days", "2"]);
+    assert!(
+        ["staging", "production"].contains(&night["status"].as_str().expect("a status")),
+        "{night}"
+    );
+    assert!(at("2025-10-15T10:00:00Z", &["predict"])["n_new"].as_u64().is_some_and(|n| n >= 40));
+    assert!(at("2025-10-15T10:01:00Z", &["outcomes"])["settled"].as_u64().is_some_and(|n| n > 0));
+    let seen = at("2025-10-15T10:20:00Z", &["monitor"]);
+    assert_eq!(seen["lines"][0]["version"].as_str().map(|name| &name[..4]), Some("v1.0"));
+}
