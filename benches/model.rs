@@ -10,7 +10,7 @@
 use std::{path::Path, time::Instant};
 
 use aifx::{
-    dataset::{self, DatasetConfig, Folds, SeriesInput, SplitConfig},
+    dataset::{self, DatasetConfig, Folds, Parts, SeriesInput, SplitConfig},
     features::{self, V1},
     inference::{self, ModelSpec, Predictor},
     labels::{self, LabelRule},
@@ -54,6 +54,7 @@ fn folds(n_candles: usize) -> anyhow::Result<Folds> {
         n_candles,
         seed: SEED,
         edge: 1.0,
+        drift: 0.0,
         end_us: END_US,
     });
     let candles: Vec<Candles> = market
@@ -70,7 +71,7 @@ fn folds(n_candles: usize) -> anyhow::Result<Folds> {
         .map(|((candles, features), labels)| SeriesInput { candles, features, labels })
         .collect();
     let config = DatasetConfig { lookback: LOOKBACK, from_us: None, until_us: None };
-    let split = SplitConfig { shares: [0.8, 0.1, 0.1], min_part: 1 };
+    let split = SplitConfig { parts: Parts::Shares([0.8, 0.1, 0.1]), min_part: 1 };
     Ok(dataset::build(&series, &config)?.split(&split, rule.class_names())?)
 }
 

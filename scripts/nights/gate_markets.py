@@ -11,21 +11,20 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import textwrap
 
-from common import ROOT, Home, instant, say, shown
+import settings
+from common import LINE, ROOT, Home, instant, say, shown
 
 START = instant("2025-03-02T01:00:00Z")  # a Sunday
 WEEKS = 12
 CHANGES = 3
 EDGE = 2  # about 62 % of directions for who knows all
-RECIPE = """  {line}:
-    pairs: [{pairs}]
-    timeframes: [1h]
-    lookback: 24
-    label: {{rule: volatility, multiple: 0.45}}
-    model: {{kind: lstm, hidden: [{hidden}, 8], dense: 8, dropout: [0.1, 0.1, 0.1]}}
-    weekly: {{days: 90, epochs: 12, min_samples: 300}}
-"""
+# A small model of few days, so that many markets go through real training; the rest of the line is as `init` writes it.
+CHANGES = {
+    "lookback": "24", "model.dense": "8", "model.dropout": "[0.1, 0.1, 0.1]", "weekly.days": "90", "weekly.epochs": "12",
+    "weekly.min_samples": "300",
+}  # fmt: skip
 
 
 class OneThread(Home):
@@ -46,9 +45,17 @@ def pairs(market):
     return [f"M{market:03}{letter}/USD" for letter in "ABCDE"]
 
 
-def write_config(home, markets, hidden):
-    text = "lines:\n" + "".join(RECIPE.format(line=f"m{k:03}", pairs=", ".join(pairs(k)), hidden=hidden) for k in range(markets))
+def write_config(home, shipped, markets, hidden):
+    """The shipped line once for each market; what deviates, but for names and pairs."""
+    changes = CHANGES | {"model.hidden": f"[{hidden}, 8]"}
+    head, lines, block = shipped.partition("\nlines:\n")
+    text, deviates = head + lines, {}
+    for k in range(markets):
+        changed = {f"{LINE}.{key}": value for key, value in (changes | {"pairs": f"[{', '.join(pairs(k))}]"}).items()}
+        own, deviates = settings.set_keys(textwrap.dedent(block), changed)
+        text += textwrap.indent(own.replace(f"{LINE}:\n", f"m{k:03}:\n", 1), "  ")
     (home.folder / "aifx.yaml").write_text(text)
+    return {key.removeprefix(f"{LINE}."): value for key, value in deviates.items() if key != f"{LINE}.pairs"}
 
 
 def simulate(home, market, candles, edge, seed, end):
@@ -93,7 +100,8 @@ def main():
     turning = list(range(options.markets // 2, options.markets))
     try:
         home.run("init")
-        write_config(home, options.markets, 16)
+        shipped = (home.folder / "aifx.yaml").read_text()
+        deviates = write_config(home, shipped, options.markets, 16)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda market: begin(home, market, options.seed), flat + turning))
             say(f"{options.markets} markets have a first version")
@@ -104,7 +112,7 @@ def main():
             say(f"new regimes, days until promotion: {days}")
             decisions = wrong = 0
             for change in range(1, CHANGES + 1):
-                write_config(home, options.markets, 16 + 4 * change)
+                write_config(home, shipped, options.markets, 16 + 4 * change)
                 at = START + datetime.timedelta(days=7 * change)
                 documents = list(pool.map(lambda market: weekly(home, market, at), flat))
                 decisions += sum(document["gate"]["passed"] is not None for document in documents)
@@ -115,6 +123,7 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({
         "markets": options.markets,
+        "deviates": deviates,
         "wrong_changes": wilson(wrong, decisions),
         "right_refreshes": wilson(sum(day is not None for day in days), len(days)),
         "days_to_promotion": days,

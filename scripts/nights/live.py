@@ -18,8 +18,9 @@ import threading
 import time
 import urllib.parse
 
-from common import COMMANDS, ROOT, UTC, Home, due, first_promotion, instant, say, shown
-from replay import configure
+import settings
+from common import COMMANDS, LINE, ROOT, UTC, Home, due, first_promotion, instant, say, shown
+from replay import configure, series_of
 
 TWO_MINUTES = datetime.timedelta(minutes=2)
 
@@ -151,7 +152,7 @@ def main():
 def live(source, home, files, options, url):
     began = time.monotonic()
     fill(source, files)
-    configure_days(source, home, url)
+    deviates = configure_days(home, files, url)
     first = datetime.date.fromisoformat(options.start)
     start = datetime.datetime.combine(first, datetime.time(1), UTC)
     home.run("import", "--on-bad-row", "skip", *files, at=start)
@@ -170,17 +171,14 @@ def live(source, home, files, options, url):
         if command[0].startswith("train"):
             say(f"{shown(at)} {command[0]}: {document['status']} {document.get('version') or ''} {document.get('reason') or ''}")
     trouble = {"trouble": home.counts} if isinstance(home, Troubled) else {}
-    print(json.dumps(account(home, start, at) | trouble | {"slowest_s": slowest, "seconds": round(time.monotonic() - began, 1)}))
+    print(json.dumps({"deviates": deviates} | account(home, start, at) | trouble | {"slowest_s": slowest, "seconds": round(time.monotonic() - began, 1)}))
 
 
-def configure_days(source, home, url):
+def configure_days(home, files, url):
+    """The line as `init` makes it, with the pairs of the files, and quotes from this machine."""
     home.run("init")
-    text = (source.folder / "aifx.yaml").read_text()
-    # A low bar for a movement, so that there is something to trade and to settle.
-    text = text.replace("label: {rule: volatility, multiple: 1.0}", "label: {rule: volatility, multiple: 0.25}")
-    lines = [f'collect: {{url: "{url}", requests_per_second: 1000}}' if line.startswith("collect:") else line
-             for line in text.splitlines()]  # fmt: skip
-    (home.folder / "aifx.yaml").write_text("\n".join(lines) + "\n")
+    changes = series_of(home, files) | {"collect.url": f'"{url}"', "collect.requests_per_second": "1000"}
+    return settings.configure(home, changes, LINE)
 
 
 def account(home, start, end):

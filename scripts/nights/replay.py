@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 
+import settings
 from common import COMMANDS, LINE, ROOT, Home, due, first_promotion, instant, say, shown
 
 
@@ -24,20 +25,19 @@ def arguments():
 
 
 def configure(home, files):
+    """A home as `init` makes it, with the candles of the files; what deviates: pairs and timeframes, where they are others."""
     home.run("init")
-    seen = home.run("import", "--inspect", *files)[1]["files"]
-    pairs = ", ".join(sorted({file["pair"] for file in seen}))
-    frames = ", ".join(sorted({file["timeframe"] for file in seen}))
-    path = home.folder / "aifx.yaml"
-    lines = path.read_text().splitlines()
-    for index, line in enumerate(lines):
-        indent = line[: len(line) - len(line.lstrip())]
-        if line.strip().startswith("pairs:"):
-            lines[index] = f"{indent}pairs: [{pairs}]"
-        elif line.strip().startswith("timeframes:"):
-            lines[index] = f"{indent}timeframes: [{frames}]"
-    path.write_text("\n".join(lines) + "\n")
+    deviates = settings.configure(home, series_of(home, files), LINE)
     home.run("import", *files)
+    return deviates
+
+
+def series_of(home, files):
+    """Pairs and timeframes of files, where they are not those that the line has."""
+    seen = home.run("import", "--inspect", *files)[1]["files"]
+    shipped = {one["key"]: one["value"] for one in home.run("config", "show")[1]["settings"]}
+    found = {"pairs": {file["pair"] for file in seen}, "timeframes": {file["timeframe"] for file in seen}}
+    return {key: f"[{', '.join(sorted(have))}]" for key, have in found.items() if have != set(shipped[f"lines.{LINE}.{key}"])}
 
 
 def verdict(document):
@@ -71,7 +71,7 @@ def main():
 
 
 def replay(home, files, options, keep):
-    configure(home, files)
+    deviates = configure(home, files)
     first = datetime.date.fromisoformat(options.start)
     days = [first + datetime.timedelta(days=k) for k in range(7 * options.weeks + 1)]
     counts = {job: collections.Counter() for job in COMMANDS}
@@ -105,6 +105,7 @@ def replay(home, files, options, keep):
     production = next((row for row in document["versions"] if row["status"] == "production"), {})
     summary = {
         "weeks": options.weeks,
+        "deviates": deviates,
         "runs": {job: dict(counter) for job, counter in counts.items()},
         "refused_by": {job: dict(counter.most_common()) for job, counter in rules.items()},
         "median_s": {job: sorted(times)[len(times) // 2] for job, times in seconds.items() if times},

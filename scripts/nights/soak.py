@@ -15,17 +15,15 @@ import sys
 import tempfile
 import time
 
+import settings
 from common import COMMANDS, LINE, ROOT, UTC, Home, due, first_promotion, say, shown
 
-CONFIG = """\
-lines:
-  fx-direction:
-    pairs: [EUR/USD, GBP/USD]
-    model: {kind: lstm, hidden: [8, 6], dense: 4, dropout: [0.1, 0.1, 0.1]}
-    weekly: {days: 60, epochs: 3, min_samples: 300}
-    daily: {epochs: 2, min_samples: 10, rehearse_days: 6}
-threads: 1
-"""
+# A small model of few days: what is looked at is that nothing breaks, not what is learned.
+CHANGES = {
+    "pairs": "[EUR/USD, GBP/USD]", "model.hidden": "[8, 6]", "model.dense": "4", "model.dropout": "[0.1, 0.1, 0.1]",
+    "weekly.days": "60", "weekly.epochs": "3", "weekly.min_samples": "300",
+    "daily.epochs": "2", "daily.min_samples": "10", "daily.rehearse_days": "6", "threads": "1",
+}  # fmt: skip
 # Two Sundays the 1st lie in the quarter that follows.
 FIRST = datetime.date(2026, 1, 11)
 # The machine was off: cron does not make up for it, with faults or without.
@@ -43,8 +41,8 @@ def arguments():
 
 def prepare(folder, aifx, nights):
     home = Home(folder, aifx)
-    (home.folder / "aifx.yaml").write_text(CONFIG)
     home.run("init")
+    home.deviates = settings.configure(home, CHANGES, LINE)
     end = datetime.datetime.combine(FIRST + datetime.timedelta(days=nights + 1), datetime.time(), UTC)
     # Trading hours of the nights and of 100 days before them.
     candles = int((nights + 100) * 24 * 5 / 7)
@@ -236,7 +234,7 @@ def main():
     for what in accounts[0].values():
         tally[what] = tally.get(what, 0) + 1
     print(json.dumps({
-        "nights": options.nights, "runs": tally, "faults": faults.counts, "orders": len(orders),
+        "nights": options.nights, "deviates": homes[0].deviates, "runs": tally, "faults": faults.counts, "orders": len(orders),
         "versions": len(states[0]["versions"]), "promotions": len(states[0]["moves"]),
         "broken": len(wrong), "same_state": not differences(*states), "seconds": round(time.monotonic() - began, 1),
     }))  # fmt: skip

@@ -43,11 +43,7 @@ def main():
 
 def year(home, files, options):
     began = time.monotonic()
-    configure(home, files)
-    home.run("init")
-    file = home.folder / "aifx.yaml"
-    text = file.read_text().replace("label: {rule: volatility, multiple: 1.0}", "label: {rule: volatility, multiple: 0.25}")
-    file.write_text(text)
+    deviates = configure(home, files) | {"epochs of train-weekly": str(options.epochs)}
     first = datetime.date.fromisoformat(options.start)
     start = datetime.datetime.combine(first, datetime.time(1), UTC)
     home.run("import", "--on-bad-row", "skip", *files)
@@ -82,6 +78,7 @@ def year(home, files, options):
     moves = home.sql("SELECT action, count(*) AS n FROM model_promotions GROUP BY action")
     print(json.dumps({
         "days": options.days,
+        "deviates": deviates,
         "headline": document["headline"],
         "page_bytes": document["size_bytes"],
         "moves": {row["action"]: row["n"] for row in moves},

@@ -1,5 +1,7 @@
 //! `aifx backtest`: a version or a baseline over any range, after costs.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
 use super::Setup;
@@ -7,6 +9,7 @@ use crate::{
     fault::Exit,
     jobs::backtest::{
         self, BacktestReport, Contestant, Request,
+        answers::{self, AnswersReport},
         signals::{self, SignalsReport},
     },
     lineage::LineName,
@@ -43,6 +46,28 @@ pub struct BacktestArgs {
     /// close: what `predict` and `outcomes` write down
     #[arg(long, conflicts_with_all = ["stop_loss", "take_profit"])]
     each_signal: bool,
+    /// Write what the version's own network says to each candle, as CSV: version,pair,timeframe,candle,decided_at,label, a column
+    /// p_CLASS for each class, and net_sell,net_buy (what either would have paid after costs, as a share of the entry price).
+    /// label and net columns are empty while they are not settled
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stop_loss", "take_profit", "each_signal"])]
+    answers: Option<PathBuf>,
+}
+
+impl Report for AnswersReport {
+    const SCHEMA: &'static str = "aifx.backtest-answers/1";
+
+    fn write(&self, page: &mut Page) {
+        let (start, end) = (self.start.format("%F %H:%MZ"), self.end.format("%F %H:%MZ"));
+        page.line(format!("{} of {}, {start} to {end}, candle by candle", self.version, self.line));
+        page.field("written", self.file.display().to_string());
+        page.field("candles", format!("{}, {} with a settled label", self.rows, self.labelled));
+        if let Some(seen) = self.seen_until.filter(|seen| *seen > self.start) {
+            page.toned(
+                Tone::Warn,
+                format!("  the version has seen this range up to {}", seen.format("%F %H:%MZ")),
+            );
+        }
+    }
 }
 
 impl Report for SignalsReport {
@@ -140,6 +165,9 @@ pub(super) fn run(args: &BacktestArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow:
         stop_loss: args.stop_loss,
         take_profit: args.take_profit,
     };
+    if let Some(file) = &args.answers {
+        return ui.show(&answers::run(&app, &request, file)?);
+    }
     if args.each_signal {
         return ui.show(&signals::run(&app, &request)?);
     }

@@ -8,8 +8,11 @@ use clap::ValueEnum;
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::export::{self, ExportReport, Request},
-    labels::LabelRule,
+    jobs::{
+        export::{self, ExportReport, Request},
+        label,
+    },
+    labels::AskedRule,
     market::{Pair, Timeframe},
     ui::{Page, Report, Tone, Ui},
 };
@@ -38,9 +41,10 @@ pub struct ExportArgs {
     /// Add the columns of this feature set, such as v1
     #[arg(long)]
     features: Option<String>,
-    /// Add a column label by this rule: fixed:0.005, volatility:1, triple-barrier:0.005:0.005, quartile
+    /// Add a column label by this rule: fixed:0.005, volatility:0.35, triple-barrier:0.005:0.005, quartile; volatility alone is
+    /// the rule of the line, 0.35 without one
     #[arg(long, value_name = "RULE")]
-    labels: Option<LabelRule>,
+    labels: Option<AskedRule>,
     /// Add a column label by the line's own rule
     #[arg(long, conflicts_with = "labels")]
     auto_label: bool,
@@ -80,7 +84,15 @@ impl Report for ExportReport {
 
 pub(super) fn run(args: &ExportArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Result<Exit> {
     let app = setup.app(ui)?;
-    let labels = if args.auto_label { Some(app.line(None)?.1.label) } else { args.labels };
+    let labels = match (args.auto_label, args.labels) {
+        (true, _) => Some(label::rule_of_line(&app)?),
+        (false, Some(AskedRule::VolatilityOfLine)) => {
+            // Of several lines none is meant: then it is the default.
+            let line = (app.config.lines.len() == 1).then(|| label::rule_of_line(&app));
+            Some(AskedRule::VolatilityOfLine.for_line(line.transpose()?))
+        }
+        (false, asked) => asked.map(|asked| asked.for_line(None)),
+    };
     let request = Request {
         start: args.start,
         end: args.end,

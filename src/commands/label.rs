@@ -4,18 +4,19 @@ use super::Setup;
 use crate::{
     fault::Exit,
     jobs::{
-        label::{self, LabelReport, Request},
+        label::{self, BalancesReport, LabelReport, Request},
         outcomes,
     },
-    labels::LabelRule,
+    labels::AskedRule,
     lineage::LineName,
     ui::{Page, Report, Tone, Ui},
 };
 
 /// Label candles by what the market did next, and show the class balance
 ///
-/// A label whose horizon the data has not reached is pending. One class above 90 % is how a model learns to answer
-/// nothing else. Signals are settled by `aifx outcomes` at their stop-loss, take-profit or time-out; `--settle` does it by the
+/// A label whose horizon the data has not reached is pending. Where one class holds more than 60 % of the labels, a model learns to
+/// answer little else: the multiple of the volatility rule that would balance them is named, and --balance shows what others would
+/// do. Signals are settled by `aifx outcomes` at their stop-loss, take-profit or time-out; `--settle` does it by the
 /// fixed rule instead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx label --rule fixed:0.005 --days 30")]
@@ -23,12 +24,15 @@ pub struct LabelArgs {
     /// Line, where there are several
     #[arg(long)]
     line: Option<LineName>,
-    /// fixed:0.005, volatility:1, triple-barrier:0.005:0.005 or quartile [default: the line's]
+    /// fixed:0.005, volatility:0.35, triple-barrier:0.005:0.005 or quartile; volatility alone is the line's [default: the line's]
     #[arg(long)]
-    rule: Option<LabelRule>,
+    rule: Option<AskedRule>,
     /// Days of candles to look at [default: weekly.days]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
+    /// Show the shares that the volatility rule would deal by its multiple, series by series
+    #[arg(long, conflicts_with_all = ["rule", "settle"])]
+    balance: bool,
     /// Settle the open signals instead, as AIFX does: by the movement over the horizon, ±0.5 % of entry or this share
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.005", value_parser = share)]
     #[arg(conflicts_with_all = ["rule", "days"])]
@@ -71,16 +75,56 @@ impl Report for LabelReport {
         let right: Vec<usize> = (1..header.len()).collect();
         page.gap();
         page.table(&header, &right, &rows);
-        if let Some((class, share)) = &self.collapsed {
+        if let Some(cure) = self.balance.cure() {
             page.gap();
-            page.toned(
-                Tone::Warn,
-                format!(
-                    "warning: {:.1} % of the labels are {class}: a model learns to answer nothing else from that; \
-                     take a smaller threshold or the volatility rule",
-                    share * 100.0
-                ),
-            );
+            page.toned(Tone::Warn, format!("warning: {cure}"));
+        }
+        for note in &self.notes {
+            page.gap();
+            page.toned(Tone::Warn, format!("note: {note}"));
+        }
+    }
+}
+
+impl Report for BalancesReport {
+    const SCHEMA: &'static str = "aifx.label-balance/1";
+
+    fn write(&self, page: &mut Page) {
+        page.line(format!(
+            "{}: shares of hold by the multiple of the volatility rule over the last {} days; its rule is {}",
+            self.line, self.days, self.rule
+        ));
+        let series = |row: &label::BalanceRow| format!("{} {}", row.pair, row.timeframe);
+        let mut names: Vec<String> = self.balance.iter().map(series).collect();
+        names.dedup();
+        let mut multiples: Vec<f64> = self.balance.iter().map(|row| row.multiple).collect();
+        multiples.sort_by(f64::total_cmp);
+        multiples.dedup();
+        let cell = |multiple: f64, name: &String| {
+            let found = self
+                .balance
+                .iter()
+                .find(|row| row.multiple.total_cmp(&multiple).is_eq() && series(row) == *name);
+            found.map_or("n/a".to_owned(), |row| format!("{:.1} %", row.hold * 100.0))
+        };
+        let rows: Vec<Vec<String>> = multiples
+            .iter()
+            .map(|&multiple| {
+                let cells = names.iter().map(|name| cell(multiple, name));
+                std::iter::once(format!("{multiple:.2}")).chain(cells).collect()
+            })
+            .collect();
+        let mut header = vec!["multiple"];
+        header.extend(names.iter().map(String::as_str));
+        let right: Vec<usize> = (0..header.len()).collect();
+        page.gap();
+        page.table(&header, &right, &rows);
+        page.gap();
+        for (name, multiple) in &self.balancing {
+            let multiple = multiple.map_or("too few candles".to_owned(), |multiple| {
+                format!("multiple: {multiple:.2} makes about 38 % hold")
+            });
+            page.field(name, multiple);
         }
     }
 }
@@ -96,5 +140,8 @@ pub(super) fn run(args: &LabelArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::Re
         return ui.show(&outcomes::run(&app, &request)?);
     }
     let request = Request { line: args.line.clone(), rule: args.rule, days: args.days };
+    if args.balance {
+        return ui.show(&label::balances(&app, &request)?);
+    }
     ui.show(&label::run(&app, &request)?)
 }

@@ -36,6 +36,9 @@ pub struct SimulateArgs {
     /// Strength of what can be learned: 0 nothing, 1 clearly something
     #[arg(long, default_value_t = 1.0)]
     edge: f64,
+    /// Chance at each turn of a week that what can be learned turns into its opposite, 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    drift: f64,
     /// The last candle closes at or before this instant [default: --as-of, or now]
     #[arg(long, value_parser = super::parse_instant)]
     end: Option<DateTime<Utc>>,
@@ -68,6 +71,9 @@ impl Report for SimulateReport {
             ),
         );
         page.field("seed, edge", format!("{}, {}", self.seed, self.edge));
+        if self.drift > 0.0 {
+            page.field("drift", format!("{}: {} changes of sign", self.drift, self.changes.len()));
+        }
         if let Some(bayes) = self.bayes {
             let percent = |share: f64| format!("{:.1} %", share * 100.0);
             page.field(
@@ -99,6 +105,7 @@ pub(super) fn run(args: &SimulateArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow:
         n_candles: args.candles,
         seed: args.seed,
         edge: args.edge,
+        drift: args.drift,
         end: args.end.unwrap_or(app.as_of),
         dry_run: args.dry_run,
     };

@@ -41,6 +41,17 @@ impl Report for StatusReport {
                 let names: Vec<String> = line.staging.iter().map(ToString::to_string).collect();
                 page.field("staging", names.join(", "));
             }
+            if let Some(rule) = &line.label.production_rule {
+                let next = &line.label.rule;
+                let text = format!("{rule} is answered, {next} is learned next");
+                page.field("label", page.paint(Tone::Warn, &text));
+            }
+            if let Some(balance) = &line.label.balance {
+                page.field("labels", balance.to_string());
+            }
+            for note in &line.label.notes {
+                page.toned(Tone::Warn, format!("  {note}"));
+            }
             if let Some(look) = &line.last_look {
                 let said = match look.verdict.as_str() {
                     "none" => "nothing rang",

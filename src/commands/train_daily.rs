@@ -78,6 +78,9 @@ impl Report for DailyReport {
         if let Some(directory) = &self.directory {
             page.field("directory", directory.display().to_string());
         }
+        if let Some(balance) = &self.balance {
+            page.field("labels", balance.to_string());
+        }
         if !self.mornings.is_empty() {
             let rows: Vec<Vec<String>> = self
                 .mornings
@@ -112,6 +115,10 @@ impl Report for DailyReport {
                     seconds.total, seconds.training, seconds.rehearsal
                 ),
             );
+        }
+        for note in &self.notes {
+            page.gap();
+            page.toned(Tone::Warn, format!("note: {note}"));
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// Train a new model from scratch, publish it, and promote it where the gate agrees
 ///
-/// Takes the samples of the last days, cuts them by time, trains, calibrates, measures on the last part, which nobody has
+/// Takes the samples of the last days (or of as many as there are), cuts them by trading days, trains, calibrates, measures on the last part, which nobody has
 /// seen, and publishes a version directory with a report. The gate holds it against production on that part. Once a week: a second start in the same ISO week says so and
 /// ends 0. A run that was killed goes on from its last epoch.
 #[derive(Debug, clap::Args)]
@@ -93,6 +93,9 @@ impl Report for WeeklyReport {
         if let Some((epochs, best)) = self.epochs {
             page.field("epochs", format!("{epochs}, the best was {best}"));
         }
+        if let Some(balance) = &self.balance {
+            page.field("labels", balance.to_string());
+        }
         if let Some(assessment) = &self.assessment {
             write_assessment(page, assessment);
         }
@@ -105,6 +108,10 @@ impl Report for WeeklyReport {
                 "took",
                 format!("{:.1} s, {:.1} s of it training", seconds.total, seconds.training),
             );
+        }
+        for note in &self.notes {
+            page.gap();
+            page.toned(Tone::Warn, format!("note: {note}"));
         }
     }
 }
@@ -199,6 +206,7 @@ pub(super) fn run(args: &TrainWeeklyArgs, setup: Setup<'_>, ui: &mut Ui) -> anyh
     let request = Request {
         line: args.line.clone(),
         days: args.days,
+        test_days: None,
         epochs: args.epochs,
         seed: args.seed,
         device: args.device.clone(),

@@ -46,6 +46,11 @@ impl Findings {
         }
     }
 
+    /// Whether the file writes the setting itself.
+    pub(super) fn is_given(&self, path: &[&str]) -> bool {
+        self.given.iter().any(|given| given.path == path)
+    }
+
     /// Where the setting stands, or the innermost section around it.
     pub(super) fn place(&self, path: &[&str], otherwise: Place) -> Place {
         let inner = |n: usize| self.given.iter().find(|given| given.path == path[..n]);

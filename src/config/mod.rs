@@ -422,6 +422,14 @@ fn check_line(name: &LineName, at: Place, node: &Node, findings: &mut Findings) 
     let node = Node { at, value: node.value.clone() };
     let default = LineConfig::default();
     let line = check::section(&node, &default, &sections::line_shape(), &prefix, findings);
+    for (one, other, why) in sections::EITHER_OR {
+        let whole =
+            |path: [&'static str; 2]| prefix.iter().copied().chain(path).collect::<Vec<_>>();
+        if findings.is_given(&whole(one)) && findings.is_given(&whole(other)) {
+            let at = findings.place(&whole(one), at);
+            findings.problem(at, why);
+        }
+    }
     for (path, why) in sections::object_to_line(&line) {
         let whole: Vec<&str> = prefix.iter().copied().chain(path).collect();
         let at = findings.place(&whole, at);
@@ -583,6 +591,30 @@ lines:
                 "1:33 unknown key `alfa`; did you mean `alpha`?",
                 "1:52 preset: unknown variant `strict` stands where `standard` or `classic` is wanted",
             ]
+        );
+    }
+
+    #[test]
+    fn a_range_is_cut_by_days_or_by_shares_and_not_by_both() {
+        let parts = |weekly: &str| {
+            let (config, _) = read(format!("lines: {{a: {{weekly: {{{weekly}}}}}}}").as_bytes())
+                .expect("a good file");
+            config.lines[&"a".parse().expect("a name")].weekly.parts()
+        };
+        use crate::dataset::Parts;
+        assert_eq!(parts(""), Parts::Days { validation: 20, test: 20 });
+        assert_eq!(parts("test_days: 30"), Parts::Days { validation: 20, test: 30 });
+        assert_eq!(parts("split: [0.5, 0.2, 0.3]"), Parts::Shares([0.5, 0.2, 0.3]));
+        let both = "lines:\n  a:\n    weekly: {days: 30, test_days: 5, split: [0.5, 0.2, 0.3]}\n";
+        let found = refusals(both);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("3:45 split: shares of the range and trading days"),
+            "{found:?}"
+        );
+        assert_eq!(
+            refusals("lines: {a: {weekly: {test_days: 0}}}"),
+            ["1:33 test_days: 0 does not lie between 1 and 10000"]
         );
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Choice, Shape};
 use crate::{
+    dataset::Parts,
     db::market_data::OnBadCandle,
     ensemble::EnsembleConfig,
     gate::{GateConfig, ProbationConfig},
@@ -141,7 +142,7 @@ impl Default for LineConfig {
             timeframes: vec![Timeframe::Hour1],
             features: "v1".to_owned(),
             lookback: 60,
-            label: LabelRule::Volatility { multiple: 1.0 },
+            label: LabelRule::default(),
             signals_of: None,
             confidence_line: None,
             model: ModelConfig::default(),
@@ -162,7 +163,7 @@ impl Default for LineConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Weekly {
-    /// Days of candles to learn from.
+    /// Days of candles to learn from; a shorter history: all of it.
     pub days: u32,
     /// At most this many passes over the training part.
     pub epochs: u32,
@@ -170,8 +171,12 @@ pub struct Weekly {
     pub batch: usize,
     /// Adam's learning rate.
     pub lr: f64,
-    /// Shares of training, validation and test, in the order of time.
-    pub split: [f64; 3],
+    /// Trading days of the validation part, the last before the test part.
+    pub validation_days: u32,
+    /// Trading days of the test part, the last of all.
+    pub test_days: u32,
+    /// Instead of those days: shares of training, validation and test, in the order of time.
+    pub split: Option<[f64; 3]>,
     /// Epochs without a better validation loss before training stops.
     pub patience: u32,
     /// Epochs without a better validation loss before the learning rate is halved.
@@ -180,14 +185,26 @@ pub struct Weekly {
     pub min_samples: usize,
 }
 
+impl Weekly {
+    /// How its samples are cut.
+    pub fn parts(&self) -> Parts {
+        match self.split {
+            Some(shares) => Parts::Shares(shares),
+            None => Parts::Days { validation: self.validation_days, test: self.test_days },
+        }
+    }
+}
+
 impl Default for Weekly {
     fn default() -> Self {
         Weekly {
-            days: 90,
+            days: 365,
             epochs: 50,
             batch: 32,
             lr: 1e-3,
-            split: [0.70, 0.15, 0.15],
+            validation_days: 20,
+            test_days: 20,
+            split: None,
             patience: 8,
             plateau: 3,
             min_samples: 1000,
@@ -280,7 +297,7 @@ impl Default for Triggers {
 /// What the default value of a line cannot say about its sections.
 pub(super) fn line_shape() -> Shape {
     let rules = [
-        LabelRule::Volatility { multiple: 1.0 },
+        LabelRule::default(),
         LabelRule::Fixed { threshold: 0.005 },
         LabelRule::TripleBarrier { take_profit: 0.005, stop_loss: 0.005 },
         LabelRule::Quartile,
@@ -399,13 +416,19 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     within(&mut list, &["weekly", "patience"], f64::from(weekly.patience), 1.0, 10_000.0);
     within(&mut list, &["weekly", "plateau"], f64::from(weekly.plateau), 1.0, 10_000.0);
     within(&mut list, &["weekly", "min_samples"], weekly.min_samples as f64, 1.0, 1e9);
-    let sum: f64 = weekly.split.iter().sum();
-    if !weekly.split.iter().all(|share| *share > 0.0 && *share < 1.0) {
-        let why = "split: each share must lie between 0 and 1, as in [0.70, 0.15, 0.15]";
-        list.push((vec!["weekly", "split"], why.to_owned()));
-    } else if (sum - 1.0).abs() > 1e-6 {
-        let why = format!("split: the shares add up to {}, not to 1", (sum * 1e6).round() / 1e6);
-        list.push((vec!["weekly", "split"], why));
+    let days = f64::from(weekly.validation_days);
+    within(&mut list, &["weekly", "validation_days"], days, 1.0, 10_000.0);
+    within(&mut list, &["weekly", "test_days"], f64::from(weekly.test_days), 1.0, 10_000.0);
+    if let Some(split) = weekly.split {
+        let sum: f64 = split.iter().sum();
+        if !split.iter().all(|share| *share > 0.0 && *share < 1.0) {
+            let why = "split: each share must lie between 0 and 1, as in [0.70, 0.15, 0.15]";
+            list.push((vec!["weekly", "split"], why.to_owned()));
+        } else if (sum - 1.0).abs() > 1e-6 {
+            let why =
+                format!("split: the shares add up to {}, not to 1", (sum * 1e6).round() / 1e6);
+            list.push((vec!["weekly", "split"], why));
+        }
     }
     let daily = &line.daily;
     within(&mut list, &["daily", "hours"], f64::from(daily.hours), 1.0, 24.0 * 365.0);
@@ -435,6 +458,13 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     list.extend(signals.map(|(key, why)| (vec!["signals", key], why)));
     list
 }
+
+/// Keys that say the same in two ways: of each pair only one may be written.
+pub(super) const EITHER_OR: [([&str; 2], [&str; 2], &str); 2] = [
+    (["weekly", "split"], ["weekly", "validation_days"], SPLIT_OR_DAYS),
+    (["weekly", "split"], ["weekly", "test_days"], SPLIT_OR_DAYS),
+];
+const SPLIT_OR_DAYS: &str = "split: shares of the range and trading days (validation_days, test_days) are two ways to cut it; write one of them";
 
 fn name_of(path: &[&'static str]) -> &'static str {
     path.last().copied().unwrap_or_default()

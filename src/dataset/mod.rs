@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub use scaler::{Scaler, ScalerError};
-pub use split::{Embargo, Purged, SplitConfig};
+pub use split::{Embargo, Parts, Purged, Shortened, SplitConfig};
 
 /// One series that samples come from. All three cover the same candles.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +101,8 @@ pub struct Folds {
     pub classes: Vec<String>,
     /// What was left out at the cuts.
     pub purged: Purged,
+    /// Where the parts have fewer trading days than were asked for.
+    pub shortened: Option<Shortened>,
     /// SHA-256 over the content, hex.
     pub sha256: String,
 }

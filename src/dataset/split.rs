@@ -1,20 +1,64 @@
 //! Cutting samples by time: [`Dataset::split`] into three parts, [`Dataset::around`] test blocks; purge and embargo.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, DatasetError, Folds, Part, Sample, Scaler, TrainPart};
 use crate::{
     labels::{Cuts, NO_CLASS},
-    market::Micros,
+    market::{Micros, calendar},
 };
+
+/// A part that is asked for in trading days takes at most this share of them.
+const MOST_OF_DAYS: f64 = 0.15;
+
+/// Where the parts begin and end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parts {
+    /// Shares of training, validation and test, in order of time; they add up to 1.
+    Shares([f64; 3]),
+    /// Trading days of validation and test, the last ones; the rest is training.
+    Days {
+        /// Before the test part.
+        validation: u32,
+        /// At the end.
+        test: u32,
+    },
+}
+
+/// Parts of fewer trading days than were asked for, because there are too few of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shortened {
+    /// Trading days asked for, of validation and of test.
+    pub asked: [u32; 2],
+    /// Trading days taken, of validation and of test.
+    pub taken: [u32; 2],
+    /// Trading days that there are.
+    pub trading_days: usize,
+}
+
+impl fmt::Display for Shortened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortened { asked, taken, trading_days } = self;
+        write!(
+            f,
+            "{trading_days} trading days are too few for validation and test parts of {} and {}: they take {} and {} (at most {:.0} % each)",
+            asked[0],
+            asked[1],
+            taken[0],
+            taken[1],
+            MOST_OF_DAYS * 100.0
+        )
+    }
+}
 
 /// How samples are cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitConfig {
-    /// Shares of training, validation and test, in order of time; they add up to 1.
-    pub shares: [f64; 3],
+    /// Where.
+    pub parts: Parts,
     /// Fewer samples than this in any part are too few.
     pub min_part: usize,
 }
@@ -56,7 +100,10 @@ impl Dataset<'_> {
     /// [`DatasetError::TooFew`] and [`DatasetError::OneClass`]; [`DatasetError::Shape`] for shares that are none.
     pub fn split(&self, config: &SplitConfig, classes: &[&str]) -> Result<Folds, DatasetError> {
         self.check_classes(classes)?;
-        let cuts = self.cuts(config)?;
+        let (cuts, shortened) = match config.parts {
+            Parts::Shares(shares) => (self.cuts_by_shares(shares)?, None),
+            Parts::Days { validation, test } => self.cuts_by_days([validation, test])?,
+        };
         let mut parts = [Part::default(), Part::default(), Part::default()];
         let mut purged = Purged::default();
         for &sample in &self.samples {
@@ -104,6 +151,7 @@ impl Dataset<'_> {
             scaler,
             classes: classes.iter().map(|&name| name.to_owned()).collect(),
             purged,
+            shortened,
         })
     }
 
@@ -147,9 +195,42 @@ impl Dataset<'_> {
         (TrainPart(train), purged)
     }
 
-    /// The first decisions of validation and of test.
-    fn cuts(&self, config: &SplitConfig) -> Result<[Micros; 2], DatasetError> {
-        let shares = config.shares;
+    /// Where validation and test begin, by trading days. Each part has as many days of samples as were asked for after the purge
+    /// of windows that reach back over its beginning, so that a slow timeframe has some too. A part that would take more than
+    /// [`MOST_OF_DAYS`] of the trading days spans that share of them instead, the purge within it.
+    fn cuts_by_days(
+        &self,
+        asked: [u32; 2],
+    ) -> Result<([Micros; 2], Option<Shortened>), DatasetError> {
+        if asked.contains(&0) {
+            return Err(DatasetError::Shape("a part of a split has at least one trading day"));
+        }
+        let at_us: Vec<Micros> = self.samples.iter().map(|sample| sample.decided_at_us).collect();
+        let days = calendar::trading_days(&at_us);
+        // The first sample of each trading day.
+        let starts: Vec<usize> =
+            (0..days.len()).filter(|&i| i == 0 || days[i] != days[i - 1]).collect();
+        let most = ((starts.len() as f64 * MOST_OF_DAYS) as u32).max(1);
+        let taken = asked.map(|days| days.min(most));
+        let begins = |end: usize, n_days: u32, is_whole: bool, until_us: Micros| {
+            // Of the samples before `end`, those that no purge at the end of the part takes.
+            let stay = |&i: &usize| self.samples[i].label_until_us < until_us;
+            let last = (0..end).rev().find(stay)?;
+            let of_last = starts.partition_point(|&start| start <= last);
+            let first = starts[of_last.saturating_sub(n_days as usize)];
+            let window = (first..end).filter(stay).map(|i| self.samples[i].window_from_us).min()?;
+            Some(if is_whole { window } else { at_us[first] })
+        };
+        let is_whole = |part: usize| taken[part] == asked[part];
+        let test = begins(at_us.len(), taken[1], is_whole(1), Micros::MAX).unwrap_or(Micros::MAX);
+        let before = at_us.partition_point(|&at_us| at_us < test);
+        let validation = begins(before, taken[0], is_whole(0), test).unwrap_or(test);
+        let shortened = Shortened { asked, taken, trading_days: starts.len() };
+        Ok(([validation, test], (taken != asked).then_some(shortened)))
+    }
+
+    /// The first decisions of validation and of test, by shares of the samples.
+    fn cuts_by_shares(&self, shares: [f64; 3]) -> Result<[Micros; 2], DatasetError> {
         let sum: f64 = shares.iter().sum();
         if shares.iter().any(|share| !share.is_finite() || *share <= 0.0)
             || (sum - 1.0).abs() > 1e-6

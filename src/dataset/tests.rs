@@ -66,7 +66,7 @@ fn inputs(series: &[Series]) -> Vec<SeriesInput<'_>> {
 }
 
 fn split_of(shares: [f64; 3]) -> SplitConfig {
-    SplitConfig { shares, min_part: 1 }
+    SplitConfig { parts: Parts::Shares(shares), min_part: 1 }
 }
 
 const CLASSES: [&str; 3] = ["sell", "hold", "buy"];
@@ -186,6 +186,82 @@ fn a_class_without_a_name_and_shares_of_more_than_all_are_refused() {
         assert!(shape(dataset.split(&split_of(shares), &CLASSES)), "{shares:?}");
     }
     dataset.split(&split_of([0.7, 0.15, 0.15]), &CLASSES).expect("the accepted one");
+}
+
+/// Trading days of a part.
+fn days_of(part: &Part) -> usize {
+    let mut days = calendar::trading_days(&part.decided_at_us());
+    days.dedup();
+    days.len()
+}
+
+fn split_by(validation: u32, test: u32) -> SplitConfig {
+    SplitConfig { parts: Parts::Days { validation, test }, min_part: 1 }
+}
+
+#[test]
+fn parts_by_trading_days_have_that_many_after_the_purge() {
+    let made = [series(24 * 60, &[]), series(24 * 60, &[30])];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("samples");
+    let folds = dataset.split(&split_by(3, 5), &CLASSES).expect("folds");
+    assert_eq!((days_of(&folds.validation), days_of(&folds.test)), (3, 5));
+    assert_eq!(folds.shortened, None);
+    let last = dataset.samples().last().expect("samples").decided_at_us;
+    assert_eq!(folds.test.window().map(|(_, last)| last), Some(last));
+    let (_, train_ends) = folds.train.window().expect("training");
+    let (validation_begins, validation_ends) = folds.validation.window().expect("validation");
+    let (test_begins, _) = folds.test.window().expect("test");
+    assert!(train_ends + HORIZON < validation_begins && validation_ends + HORIZON < test_begins);
+    assert!(matches!(dataset.split(&split_by(0, 5), &CLASSES), Err(DatasetError::Shape(_))));
+}
+
+#[test]
+fn a_short_history_gives_each_part_its_share_and_says_so() {
+    // Sixty days by the clock are some forty-four trading days: fifteen of a hundred of them are six.
+    let made = [series(24 * 60, &[])];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &config()).expect("samples");
+    let folds = dataset.split(&split_by(20, 20), &CLASSES).expect("folds");
+    let shortened = folds.shortened.expect("too few days");
+    assert_eq!((shortened.asked, shortened.taken), ([20, 20], [6, 6]));
+    assert!(days_of(&folds.test) <= 6 && days_of(&folds.validation) <= 6);
+    let said = shortened.to_string();
+    assert!(said.contains("44 trading days") && said.contains("take 6 and 6"), "{said}");
+    // One part may be as long as it was asked to be while the other is not.
+    let folds = dataset.split(&split_by(20, 2), &CLASSES).expect("folds");
+    assert_eq!(folds.shortened.expect("too few days").taken, [6, 2]);
+    assert_eq!(days_of(&folds.test), 2);
+}
+
+/// Daily candles with a window of sixty: the purge alone takes longer than the part.
+#[test]
+fn a_slow_timeframe_has_days_to_test_on() {
+    let n = 400;
+    let start: DateTime<Utc> = "2022-01-03T00:00:00Z".parse().expect("an instant");
+    let mut columns = CandleColumns::default();
+    let weekdays = (0..).filter(|day| day % 7 < 5).take(n);
+    for day in weekdays {
+        let at = start.timestamp_micros() + day * 24 * HOUR_US;
+        columns.push_raw(at, [1.0, 1.1, 0.9, 1.0], 0.0);
+    }
+    let pair = "EUR/USD".parse().expect("a pair");
+    let candles =
+        Candles::new(pair, Timeframe::Day1, instant(i64::MAX / 4), columns).expect("valid");
+    let of = |feature: usize| (0..n).map(|row| ((row * 7 + feature) % 11) as f64).collect();
+    let features = Features { set: &SET, columns: vec![of(0), of(3)] };
+    let labels = Labels {
+        class: (0..n).map(|row| (row % 3) as u8).collect(),
+        forward_return: vec![0.0; n],
+        until_us: (0..n).map(|row| candles.close_at_us(row) + 7 * 24 * HOUR_US).collect(),
+        reached_us: 0,
+    };
+    let made = [Series { candles, features, labels }];
+    let inputs = inputs(&made);
+    let dataset = build(&inputs, &DatasetConfig { lookback: 60, ..config() }).expect("samples");
+    let folds = dataset.split(&split_by(20, 20), &CLASSES).expect("folds");
+    assert_eq!((days_of(&folds.validation), days_of(&folds.test)), (20, 20));
+    assert!(folds.train.len() > 100, "{}", folds.train.len());
 }
 
 #[test]
@@ -312,7 +388,7 @@ fn the_refusal_of_too_few_samples_adds_up() {
     let made = [market(70, &LabelRule::Fixed { threshold: 0.005 }, |_| 0.0)];
     let inputs = inputs(&made);
     let dataset = build(&inputs, &config()).expect("finite features");
-    let split = SplitConfig { shares: [0.7, 0.15, 0.15], min_part: 10 };
+    let split = SplitConfig { parts: Parts::Shares([0.7, 0.15, 0.15]), min_part: 10 };
     let error = dataset.split(&split, &CLASSES).expect_err("too few").to_string();
     assert_eq!(
         error,

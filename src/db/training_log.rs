@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Db, Failed, events, events::Channel};
 use crate::{
     fault::Fault,
+    labels::LabelBalance,
     lineage::{LineName, Period, Version},
 };
 
@@ -151,6 +152,8 @@ pub struct Figures {
     pub backtest: Option<Value>,
     /// Duration of the training, seconds.
     pub training_s: Option<f64>,
+    /// Class balance of the labels that it learned from.
+    pub class_balance: Option<LabelBalance>,
 }
 
 /// How a run ended that made no version.
@@ -242,7 +245,8 @@ pub(in crate::db) fn set_figures(
     client.execute(
         "UPDATE model_training_log SET data_from = $2, data_until = $3, n_train = $4, n_validation = $5,
              n_test = $6, n_epochs = $7, train_loss = $8, validation_loss = $9, test_loss = $10,
-             train_accuracy = $11, validation_accuracy = $12, test_accuracy = $13, backtest = $14, training_s = $15
+             train_accuracy = $11, validation_accuracy = $12, test_accuracy = $13, backtest = $14, training_s = $15,
+             class_balance = $16
          WHERE run_id = $1",
         &[
             &run_id,
@@ -260,6 +264,7 @@ pub(in crate::db) fn set_figures(
             &figures.test_accuracy,
             &figures.backtest,
             &figures.training_s,
+            &figures.class_balance.as_ref().and_then(|balance| serde_json::to_value(balance).ok()),
         ],
     )?;
     Ok(())
@@ -470,6 +475,50 @@ impl Db {
             .failed("cannot look up the runs of this period")?
             .map(|row| run_row(&row))
             .transpose()
+    }
+
+    /// The class balance that the newest training up to `as_of` learned from; runs that kept none are passed over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_balance(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Option<LabelBalance>> {
+        let row = self
+            .client
+            .query_opt(
+                "SELECT class_balance FROM model_training_log
+                 WHERE line = $1 AND as_of <= $2 AND class_balance IS NOT NULL ORDER BY as_of DESC, started_at DESC LIMIT 1",
+                &[&line.as_str(), &as_of],
+            )
+            .failed("cannot read the class balance of the last training")?;
+        // What somebody else has written there is no balance of ours.
+        Ok(row.and_then(|row| serde_json::from_value(row.get(0)).ok()))
+    }
+
+    /// `weekly.days` as they were configured when the newest training from scratch up to `as_of` ran, whatever its flags said.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_weekly_days(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Option<u32>> {
+        let row = self
+            .client
+            .query_opt(
+                "SELECT hyperparameters #> '{line,weekly,days}' FROM model_training_log
+                 WHERE line = $1 AND as_of <= $2 AND training_type = 'full' AND status = 'completed'
+                 ORDER BY as_of DESC, started_at DESC LIMIT 1",
+                &[&line.as_str(), &as_of],
+            )
+            .failed("cannot read the settings of the last training")?;
+        let days =
+            row.and_then(|row| row.get::<_, Option<Value>>(0)).and_then(|days| days.as_u64());
+        Ok(days.and_then(|days| u32::try_from(days).ok()))
     }
 
     /// The newest run of each job of a line.

@@ -446,6 +446,7 @@ fn candles(seed: u64, n_pairs: usize, n: usize, change: Change, changed: usize) 
         n_candles: n + WARM_UP,
         seed,
         edge: 0.0,
+        drift: 0.0,
         end_us: END_US,
     };
     let as_of: DateTime<Utc> = instant(END_US);

@@ -1,5 +1,6 @@
 //! `backtest`: what the signals of a version, or of a baseline, would have earned over any range, after costs.
 
+pub mod answers;
 pub mod signals;
 
 use std::{fmt, str::FromStr};

@@ -40,7 +40,7 @@ use crate::{
     features::Features,
     gate::{Track, Verdict},
     inference::Predictor,
-    labels::LabelRule,
+    labels::{LabelBalance, LabelRule},
     lineage::{LineName, Member, Period, SeenUntil, Version},
     market::{Candles, Pair, instant},
     registry::Candidate,
@@ -105,6 +105,10 @@ pub struct DailyReport {
     pub promoted: bool,
     /// Every morning, rehearsed or left out.
     pub mornings: Vec<Morning>,
+    /// Class balance of the labels of the days that were read.
+    pub balance: Option<LabelBalance>,
+    /// What an operator should know: labels of nearly one class, and what would balance them.
+    pub notes: Vec<String>,
     /// Wall time of the whole run, of the fine-tune, of the rehearsal, in seconds.
     pub seconds: Option<Seconds>,
     /// The instant that the run took for now.
@@ -165,6 +169,8 @@ impl DailyReport {
             gate: Gate::default(),
             promoted: false,
             mornings: Vec::new(),
+            balance: None,
+            notes: Vec::new(),
             seconds: None,
             as_of,
         }
@@ -265,6 +271,9 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             Samples { train: night.learned.len(), validation: 0, test: rehearsal.tuned.len() };
         report.test = made.record.metrics["test"].clone();
         report.baselines = made.record.metrics["baselines"].clone();
+        let balance = night.balance(line);
+        report.notes.extend(balance.cure());
+        report.balance = Some(balance);
         report.gate = Gate::from(verdict);
         report.mornings.clone_from(&rehearsal.mornings);
         locked.publish(&|| app.db("train-daily"), run, made)?;
@@ -313,6 +322,13 @@ struct Night {
     learned: Vec<Sample>,
     /// When it was known that the signal of a series on a decision was wrong; empty where wrong signals count no more.
     wrong: Wrong,
+}
+
+impl Night {
+    /// How evenly the labels of the days that were read are dealt.
+    fn balance(&self, line: &LineConfig) -> LabelBalance {
+        self.material.balance(&line.label, &self.samples)
+    }
 }
 
 /// By series and decision of a wrong signal, when that was known, microseconds.
@@ -861,6 +877,7 @@ impl Work<'_> {
                     test_accuracy: figures.as_ref().map(|figures| figures.accuracy),
                     backtest: Some(json!(trades.figures)),
                     training_s: Some(training_s),
+                    class_balance: Some(night.balance(self.line)),
                 },
                 metrics,
                 trial,

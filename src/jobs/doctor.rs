@@ -12,12 +12,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{loading, models, overdue};
+use super::{loading, models, overdue, weekly};
 use crate::{
     artifact::{self, LineDir, Problem},
     db::{Db, events::Backlog},
     fault::{self, Exit, Fault},
-    lineage::LineName,
+    labels::LabelBalance,
+    lineage::{LineName, Status},
     registry::{self, Connect, LockedLine},
 };
 
@@ -95,6 +96,8 @@ pub struct Patient<'a> {
     pub publishes: bool,
     /// Opens the database, whatever its schema.
     pub connect: Connect<'a>,
+    /// The class balance of a line's label over the days that its next training takes.
+    pub balance: &'a dyn Fn(&LineName) -> anyhow::Result<LabelBalance>,
 }
 
 /// Looks at everything.
@@ -333,6 +336,7 @@ fn registry_checks(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     }
     checks.push(runs(db, patient).unwrap_or_else(|error| of_error("runs", &error)));
     checks.push(production(db, patient).unwrap_or_else(|error| of_error("production", &error)));
+    checks.extend(patient.lines.iter().map(|line| labels(patient, line)));
     checks.push(schedule(db, patient).unwrap_or_else(|error| of_error("schedule", &error)));
     checks.push(healed(db, patient).unwrap_or_else(|error| of_error("healed", &error)));
     checks
@@ -363,12 +367,19 @@ fn runs(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
 
 fn production(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
     let mut texts = Vec::new();
-    let mut without = Vec::new();
+    let (mut without, mut fixes) = (Vec::new(), Vec::new());
     for line in &patient.lines {
-        match db.production(line)? {
-            Some(row) => texts.push(format!("{line} {}", row.version)),
-            None => without.push(line.to_string()),
+        if let Some(row) = db.production(line)? {
+            texts.push(format!("{line} {}", row.version));
+            continue;
         }
+        without.push(line.to_string());
+        let versions = db.versions(Some(line))?;
+        let staging = versions.iter().filter(|row| row.status == Status::Staging);
+        fixes.push(match staging.map(|row| row.version).max() {
+            Some(version) => weekly::first_version(line, version),
+            None => format!("aifx train-weekly --line {line}"),
+        });
     }
     Ok(if without.is_empty() {
         ok("production", texts.join(", "))
@@ -376,9 +387,23 @@ fn production(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
         warn(
             "production",
             format!("no version answers for {}", without.join(", ")),
-            "aifx promote VERSION".into(),
+            fixes.join("; "),
         )
     })
+}
+
+/// Whether the next training of a line would learn to tell classes apart.
+fn labels(patient: &Patient<'_>, line: &LineName) -> Check {
+    let balance = match (patient.balance)(line) {
+        Ok(balance) => balance,
+        // No candles yet, or too few: what reads them says so.
+        Err(error) => return ok("labels", format!("{line}: not counted: {error:#}")),
+    };
+    let detail = format!("{line}: {balance}");
+    match balance.cure() {
+        None => ok("labels", detail),
+        Some(cure) => warn("labels", detail, cure),
+    }
 }
 
 fn schedule(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {

@@ -14,7 +14,7 @@ use crate::{
     drift::{self, Rows},
     fault::Fault,
     features::{self, FeatureSet, Features},
-    labels::{self, LabelRule, Labels, PastSignal},
+    labels::{self, LabelBalance, LabelRule, Labels, PastSignal},
     market::{Candles, Pair, Timeframe, calendar},
 };
 
@@ -63,6 +63,29 @@ impl Material {
         let inputs = self.inputs();
         let config = DatasetConfig { lookback: line.lookback, from_us: None, until_us: None };
         Ok(dataset::build(&inputs, &config).map_err(Fault::input)?.samples().to_vec())
+    }
+
+    /// The moves of samples (of this material), in volatilities: see [`labels::moves`].
+    pub(crate) fn moves(&self, samples: &[Sample]) -> Vec<f64> {
+        let each: Vec<Vec<f64>> =
+            self.candles.iter().zip(&self.labels).map(|(c, l)| labels::moves(c, l)).collect();
+        let offsets: Vec<usize> = self
+            .candles
+            .iter()
+            .scan(0, |offset, candles| Some(std::mem::replace(offset, *offset + candles.len())))
+            .collect();
+        let of = |sample: &Sample| {
+            let series = sample.series as usize;
+            each[series][sample.row as usize - offsets[series]]
+        };
+        samples.iter().map(of).collect()
+    }
+
+    /// How evenly the labels of samples (of this material) are dealt.
+    pub(crate) fn balance(&self, rule: &LabelRule, samples: &[Sample]) -> LabelBalance {
+        let classes: Vec<u8> = samples.iter().map(|sample| sample.class).collect();
+        let counted = labels::class_balance(&classes, rule.n_classes());
+        LabelBalance::of(rule, &counted, &self.moves(samples))
     }
 
     /// The last rows of features that close within a range (microseconds UTC), at most `n`, all series in order of time; rows on

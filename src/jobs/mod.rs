@@ -18,6 +18,7 @@ pub mod import;
 pub mod init;
 mod joining;
 pub mod judge;
+mod kept;
 pub mod label;
 pub mod loading;
 mod looks;

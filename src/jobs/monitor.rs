@@ -177,6 +177,12 @@ fn look(
     seen.triggers = triggers::wanted(&seen, &overdue, n_new, &last, &line.triggers, app.as_of);
     seen.alarms.push(alarms::overdue_jobs(&overdue, &seen.triggers));
     seen.alarms.push(alarms::training(line, &seen.triggers));
+    if seen.version.is_none() {
+        seen.alarms.push(alarms::first_version(db, name)?);
+    }
+    if let Some(cure) = db.last_balance(name, app.as_of)?.and_then(|balance| balance.cure()) {
+        alarms::add_cure(&mut seen.alarms, &cure);
+    }
     Ok(seen)
 }
 

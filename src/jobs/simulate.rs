@@ -34,6 +34,8 @@ pub struct Request {
     pub seed: u64,
     /// Strength of the edge.
     pub edge: f64,
+    /// Chance a week that the edge changes its sign.
+    pub drift: f64,
     /// The last candle closes at or before it.
     pub end: DateTime<Utc>,
     /// Count what would change, and change nothing.
@@ -53,6 +55,10 @@ pub struct SimulateReport {
     pub seed: u64,
     /// Strength of the edge.
     pub edge: f64,
+    /// Chance a week that the edge changes its sign.
+    pub drift: f64,
+    /// Openings of the candles from which on it has the other sign.
+    pub changes: Vec<DateTime<Utc>>,
     /// Share right of the best possible predictor of the direction over the horizon (two classes).
     pub bayes_accuracy: Option<f64>,
     /// The same for the line's training label, with the share of its most frequent class.
@@ -84,6 +90,14 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<SimulateReport> {
             .hint("0 is a market that nobody can predict, 1 one that a good model can")
             .into());
     }
+    if !(0.0..=1.0).contains(&request.drift) {
+        return Err(Fault::usage(format!(
+            "--drift {} does not lie between 0 and 1",
+            request.drift
+        ))
+        .hint("it is the chance a week that the edge changes its sign")
+        .into());
+    }
     if !(1..=MAX_CANDLES).contains(&request.n_candles) {
         let why =
             format!("--candles {} does not lie between 1 and {MAX_CANDLES}", request.n_candles);
@@ -106,6 +120,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<SimulateReport> {
         n_candles: request.n_candles,
         seed: request.seed,
         edge: request.edge,
+        drift: request.drift,
         end_us: request.end.timestamp_micros(),
     };
     let market = simulate::market(&config);
@@ -133,6 +148,8 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<SimulateReport> {
         candles: request.n_candles,
         seed: request.seed,
         edge: request.edge,
+        drift: request.drift,
+        changes: simulate::changes(&market).into_iter().map(crate::market::instant).collect(),
         bayes_accuracy: bayes.map(|bayes| bayes.direction),
         bayes,
         label: line.label,

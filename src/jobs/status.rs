@@ -4,14 +4,18 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    looks,
+    kept, looks,
     overdue::{self, Overdue},
     probation::Watched,
     watch_report,
 };
 use crate::{
-    config::App,
-    db::{market_data::Coverage, monitoring_runs::QualityRow, repairs::Repair, watch::AlertRow},
+    config::{App, LineConfig},
+    db::{
+        Db, market_data::Coverage, model_versions::VersionRow, monitoring_runs::QualityRow,
+        repairs::Repair, watch::AlertRow,
+    },
+    labels::{LabelBalance, LabelRule},
     lineage::{LineName, Status, Version},
 };
 
@@ -43,6 +47,8 @@ pub struct LineStatus {
     pub age_hours: Option<f64>,
     /// Versions in staging, newest first.
     pub staging: Vec<Version>,
+    /// The label that the next training from scratch learns, and what is known of it.
+    pub label: LabelStatus,
     /// The monitor's last look.
     pub last_look: Option<LookStatus>,
     /// Promotions that may yet be taken back, as that look saw them.
@@ -53,6 +59,19 @@ pub struct LineStatus {
     pub overdue: Vec<Overdue>,
     /// What crashes left behind and was put right, in the last seven days.
     pub healed: Vec<Repair>,
+}
+
+/// The label of a line.
+#[derive(Debug, Clone, Serialize)]
+pub struct LabelStatus {
+    /// The rule of the next training from scratch, as `--rule` takes it.
+    pub rule: String,
+    /// The rule of the version that answers, where it is another.
+    pub production_rule: Option<String>,
+    /// Class balance of the labels that the last training learned from; none where it kept none.
+    pub balance: Option<LabelBalance>,
+    /// Settings of an earlier version, labels of nearly one class.
+    pub notes: Vec<String>,
 }
 
 /// A look of the monitor.
@@ -106,8 +125,9 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
     let mut db = app.db("status")?;
     let hours = |at: DateTime<Utc>| (app.as_of - at).num_minutes() as f64 / 60.0;
     let mut lines = Vec::new();
-    for name in app.config.lines.keys() {
+    for (name, line) in &app.config.lines {
         let versions = db.versions(Some(name))?;
+        let label = label_status(app, &mut db, name, line, &versions)?;
         let production = versions.iter().find(|row| row.status == Status::Production);
         let mut staging: Vec<Version> = versions
             .iter()
@@ -129,6 +149,7 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             production: production.map(|row| row.version),
             age_hours: production.and_then(|row| row.seen_until).map(hours),
             staging,
+            label,
             probation: look.as_ref().map_or(Vec::new(), |look| looks::list(&look.probation)),
             last_look: look.map(|look| LookStatus { as_of: look.as_of, verdict: look.verdict }),
             runs: runs.collect(),
@@ -150,5 +171,28 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
         quality: db.last_quality(&series, app.as_of)?,
         open_alerts,
         ringing,
+    })
+}
+
+/// What the tables say of a line's label: nothing is labelled for it.
+fn label_status(
+    app: &App,
+    db: &mut Db,
+    name: &LineName,
+    line: &LineConfig,
+    versions: &[VersionRow],
+) -> anyhow::Result<LabelStatus> {
+    let kept = kept::with(app, db, name, line)?;
+    let balance = db.last_balance(name, app.as_of)?;
+    let mut notes = kept.notes;
+    notes.extend(balance.as_ref().and_then(LabelBalance::cure));
+    let answers = versions.iter().find(|row| row.status == Status::Production);
+    let rule = answers.and_then(|row| row.metrics.pointer("/recipe/label"));
+    let rule = rule.and_then(|rule| serde_json::from_value::<LabelRule>(rule.clone()).ok());
+    Ok(LabelStatus {
+        rule: kept.line.label.to_string(),
+        production_rule: rule.filter(|rule| *rule != kept.line.label).map(|rule| rule.to_string()),
+        balance,
+        notes,
     })
 }

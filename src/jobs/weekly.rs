@@ -23,7 +23,7 @@ use super::{
     checkpoint::{CheckpointFile, Head},
     joining::{self, Plan},
     judge::{self, Bench, Case, Gate},
-    loading,
+    kept, loading,
     material::{self, Material, PastSignals},
     mixture,
     replay::{Cast, LeftOut},
@@ -33,7 +33,7 @@ use super::{
 use crate::{
     artifact::{self, VersionFiles},
     config::{App, LineConfig},
-    dataset::{self, Dataset, DatasetConfig, DatasetError, Dropped, Folds, SplitConfig},
+    dataset::{self, Dataset, DatasetConfig, DatasetError, Dropped, Folds, Parts, SplitConfig},
     db::{
         model_versions::Record,
         training_log::{Figures as TrainingFigures, TrainingType},
@@ -46,6 +46,7 @@ use crate::{
     features::{self, FeatureSet},
     gate::{self, Track, Verdict},
     inference::{ModelSpec, Predictor},
+    labels::LabelBalance,
     lineage::{LineName, Member, Period, Status, Version},
     market::instant,
     registry::{Candidate, LockedLine, Run},
@@ -61,6 +62,8 @@ pub(super) const TEST_DAYS: &str = "test_days";
 pub(super) const ANSWER_DAYS: &str = "answer_days";
 /// The range is doubled at most this often to find enough samples: 90 days become sixteen years.
 const MAX_EXTENSIONS: u32 = 6;
+/// Days of the calendar that surely hold a trading day for each of theirs: five of seven, and holidays.
+const CALENDAR_DAYS: f64 = 1.5;
 
 /// What the operator asked for beyond the configuration.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +72,8 @@ pub struct Request {
     pub line: Option<LineName>,
     /// Instead of `weekly.days`.
     pub days: Option<u32>,
+    /// Instead of `weekly.test_days`: trading days of the test part; the range reaches back further by as many.
+    pub test_days: Option<u32>,
     /// Instead of `weekly.epochs`.
     pub epochs: Option<u32>,
     /// Instead of `seed`.
@@ -120,6 +125,11 @@ pub struct WeeklyReport {
     pub assessment: Option<Assessment>,
     /// Epochs trained, and the one whose weights were kept.
     pub epochs: Option<(u32, u32)>,
+    /// Class balance of the labels that were learned from.
+    pub balance: Option<LabelBalance>,
+    /// What an operator should know: settings of an earlier version, short parts, labels of nearly one class, how a first version
+    /// is put in.
+    pub notes: Vec<String>,
     /// Wall time of the whole run, and of the training in it.
     pub seconds: Option<Seconds>,
     /// The instant that the run took for now.
@@ -162,6 +172,8 @@ impl WeeklyReport {
             promoted: false,
             assessment: None,
             epochs: None,
+            balance: None,
+            notes: Vec::new(),
             seconds: None,
             as_of,
         }
@@ -173,8 +185,21 @@ impl WeeklyReport {
 struct Settings {
     line: LineConfig,
     days: u32,
+    /// A test part of so many trading days instead of `weekly.test_days`; the range reaches back further by as many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_days: Option<u32>,
     fit: FitConfig,
     shuffle_labels: bool,
+}
+
+impl Settings {
+    /// How the samples are cut.
+    fn parts(&self) -> Parts {
+        match (self.line.weekly.parts(), self.test_days) {
+            (Parts::Days { validation, .. }, Some(test)) => Parts::Days { validation, test },
+            (parts, _) => parts,
+        }
+    }
 }
 
 /// Trains and publishes.
@@ -185,7 +210,9 @@ struct Settings {
 pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Result<WeeklyReport> {
     let began = Instant::now();
     loading::libtorch()?;
-    let (name, line) = app.line(request.line.as_ref())?;
+    let (name, written) = app.line(request.line.as_ref())?;
+    let kept = kept::line_of(app, name, written)?;
+    let line = &kept.line;
     let set = material::feature_set(line)?;
     let settings = settings(app, line, request)?;
     let mut app = app.clone();
@@ -207,7 +234,9 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         wait: request.wait,
     };
     if request.dry_run || request.shuffle_labels {
-        return check(&app, name, line, set, &settings, request, watch);
+        let mut report = check(&app, name, line, set, &settings, request, watch)?;
+        report.notes.splice(0..0, kept.notes);
+        return Ok(report);
     }
     let locked = match scheduled::begin(&app, &job, watch)? {
         Start::Go(locked) => locked,
@@ -301,7 +330,20 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         report.promoted = true;
         report.status = "production";
     }
+    report.notes.splice(0..0, kept.notes);
+    if let Some(version) = report.version
+        && app.db("train-weekly")?.production(name)?.is_none()
+    {
+        report.notes.push(first_version(name, version));
+    }
     Ok(report)
+}
+
+/// What puts the first version of a line in where the gate has refused it.
+pub(crate) fn first_version(line: &LineName, version: Version) -> String {
+    format!(
+        "no version of {line} answers yet: `aifx promote {version} --line {line} --force --reason \"the first version of the line\"` puts {version} in against the gate, on the record"
+    )
 }
 
 /// Candles, features and labels of one run, and the range that its samples come from.
@@ -320,7 +362,7 @@ impl Gathered {
     ) -> Result<(Folds, Dropped), DatasetError> {
         let inputs = self.material.inputs();
         let dataset = self.dataset(&inputs, line)?;
-        let split = SplitConfig { shares: settings.line.weekly.split, min_part: MIN_PART };
+        let split = SplitConfig { parts: settings.parts(), min_part: MIN_PART };
         Ok((dataset.split(&split, line.label.class_names())?, dataset.dropped()))
     }
 
@@ -391,9 +433,12 @@ fn settings(app: &App, line: &LineConfig, request: &Request) -> anyhow::Result<S
         device: request.device.parse().map_err(Fault::usage)?,
         ..FitConfig::default()
     };
+    let more_days = request.test_days.map_or(0, |days| days.saturating_sub(weekly.test_days));
+    let further = (f64::from(more_days) * CALENDAR_DAYS).ceil() as u32;
     Ok(Settings {
         line: line.clone(),
-        days: request.days.unwrap_or(weekly.days),
+        days: request.days.unwrap_or(weekly.days).saturating_add(further),
+        test_days: request.test_days,
         fit,
         shuffle_labels: request.shuffle_labels,
     })
@@ -632,6 +677,7 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     report.version = Some(version);
     report.samples = samples(folds);
     report.members = members_of(&seats.places);
+    tell_of_labels(&mut report, gathered, folds, line);
     report.test = metrics["test"].clone();
     report.baselines = metrics["baselines"].clone();
     report.assessment = Some(assessment);
@@ -766,6 +812,19 @@ fn judge(
     Ok((judge::verdict(&case, bench, line, app), left_out))
 }
 
+/// Puts the class balance into the report, and what should be known of it and of the parts.
+fn tell_of_labels(
+    report: &mut WeeklyReport,
+    gathered: &Gathered,
+    folds: &Folds,
+    line: &LineConfig,
+) {
+    let balance = gathered.material.balance(&line.label, &folds.train.samples);
+    report.notes.extend(folds.shortened.map(|shortened| shortened.to_string()));
+    report.notes.extend(balance.cure());
+    report.balance = Some(balance);
+}
+
 fn samples(folds: &Folds) -> Samples {
     Samples { train: folds.train.len(), validation: folds.validation.len(), test: folds.test.len() }
 }
@@ -852,6 +911,7 @@ fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, 
             "sha256": folds.sha256,
             "samples": samples(folds),
             "purged": folds.purged,
+            "shortened": folds.shortened,
             "dropped": work.dropped,
             "gaps": gathered.material.gaps().len(),
         },
@@ -867,7 +927,7 @@ fn description(work: &Work<'_>, spec: &ModelSpec) -> anyhow::Result<Map<String, 
 }
 
 fn figures(work: &Work<'_>, assessment: &Assessment) -> TrainingFigures {
-    let Work { app, folds, fit, training_s, .. } = *work;
+    let Work { app, line, gathered, folds, fit, training_s, .. } = *work;
     let count = |n: usize| i64::try_from(n).ok();
     TrainingFigures {
         data_from: folds.train.window().map(|(from, _)| instant(from)),
@@ -884,6 +944,7 @@ fn figures(work: &Work<'_>, assessment: &Assessment) -> TrainingFigures {
         test_accuracy: Some(assessment.test.accuracy),
         backtest: Some(json!(assessment.backtests)),
         training_s: Some(training_s),
+        class_balance: Some(gathered.material.balance(&line.label, &folds.train.samples)),
     }
 }
 
@@ -903,6 +964,7 @@ fn check(
     let status = if request.dry_run { "planned" } else { "checked" };
     let mut report = WeeklyReport::without_version(name, app.as_of, status);
     report.samples = samples(&folds);
+    tell_of_labels(&mut report, &gathered, &folds, line);
     if request.dry_run {
         report.reason = Some("--dry-run: nothing was trained or written".into());
         return Ok(report);

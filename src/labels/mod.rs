@@ -1,9 +1,11 @@
 //! Label rules: what the market did after a candle, as a class.
 //!
 //! Entry is the close of the candle, exit the close of the last candle that closes by entry + horizon (DESIGN 7).
-//! Main types: [`LabelRule`], [`Labels`], [`Cuts`], [`ClassBalance`]. Invariant: a label exists only once the data
+//! Main types: [`LabelRule`], [`Labels`], [`Cuts`], [`ClassBalance`], [`LabelBalance`]. Invariant: a label exists only once the data
 //! reaches past its horizon, and no later candle changes it. Not here: what a trade would have paid (`outcome`,
 //! `backtest`).
+
+mod balance;
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -15,10 +17,14 @@ use crate::{
     stats::quartiles,
 };
 
+pub use balance::{
+    ClassShare, HOLD_SHARE, LabelBalance, UNBALANCED_SHARE, balancing_multiple, moves, shares_at,
+};
+
 /// How a training label is made.
 ///
-/// Prints and parses as `fixed:0.005`, `volatility:1`, `triple-barrier:0.005:0.005` (take-profit, stop-loss) and
-/// `quartile`; the numbers may be left out for those shown. `outcome` has none.
+/// Prints and parses as `fixed:0.005`, `volatility:0.35`, `triple-barrier:0.005:0.005` (take-profit, stop-loss) and
+/// `quartile`; the numbers may be left out for those shown (on a command line a bare `volatility` is the line's, [`AskedRule`]). `outcome` has none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LabelRule {
@@ -76,7 +82,7 @@ pub enum LabelRuleError {
     },
     /// Text that is no rule.
     #[error(
-        "{given:?} is not a label rule; write fixed:0.005, volatility:1, triple-barrier:0.005:0.005, quartile or outcome"
+        "{given:?} is not a label rule; write fixed:0.005, volatility:0.35, triple-barrier:0.005:0.005, quartile or outcome"
     )]
     Unknown {
         /// What was given, at most 40 characters of it.
@@ -86,6 +92,9 @@ pub enum LabelRuleError {
 
 /// Threshold that [`LabelRule`] takes where none is written: half a per cent (DESIGN 7).
 const DEFAULT_THRESHOLD: f64 = 0.005;
+
+/// Multiple of the volatility rule where none is written: 33 to 41 % of real hourly candles are hold then (DESIGN 7).
+pub const DEFAULT_MULTIPLE: f64 = 0.35;
 
 /// One-candle log returns behind a volatility label (FORMULAS, elementary).
 pub const VOLATILITY_WINDOW: usize = 60;
@@ -174,6 +183,44 @@ impl LabelRule {
     }
 }
 
+impl Default for LabelRule {
+    /// What a line without versions learns where its configuration names no rule.
+    fn default() -> Self {
+        LabelRule::Volatility { multiple: DEFAULT_MULTIPLE }
+    }
+}
+
+/// A rule as a command line names it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AskedRule {
+    /// `volatility` without a number: by the multiple of the line.
+    VolatilityOfLine,
+    /// As it is written.
+    This(LabelRule),
+}
+
+impl AskedRule {
+    /// The rule that is meant, where the line goes by `line`: a bare `volatility` is the line's own rule, and the default
+    /// where the line has none of that kind.
+    pub fn for_line(self, line: Option<LabelRule>) -> LabelRule {
+        match self {
+            AskedRule::This(rule) => rule,
+            AskedRule::VolatilityOfLine => {
+                line.filter(|rule| matches!(rule, LabelRule::Volatility { .. })).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl FromStr for AskedRule {
+    type Err = LabelRuleError;
+
+    fn from_str(text: &str) -> Result<Self, LabelRuleError> {
+        let rule = text.parse()?;
+        Ok(if text == "volatility" { AskedRule::VolatilityOfLine } else { AskedRule::This(rule) })
+    }
+}
+
 impl fmt::Display for LabelRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = self.word();
@@ -200,7 +247,7 @@ impl FromStr for LabelRule {
         let rule = match (word, numbers.as_slice()) {
             ("fixed", []) => LabelRule::Fixed { threshold: DEFAULT_THRESHOLD },
             ("fixed", &[threshold]) => LabelRule::Fixed { threshold },
-            ("volatility", []) => LabelRule::Volatility { multiple: 1.0 },
+            ("volatility", []) => LabelRule::default(),
             ("volatility", &[multiple]) => LabelRule::Volatility { multiple },
             ("triple-barrier", []) => LabelRule::TripleBarrier {
                 take_profit: DEFAULT_THRESHOLD,
@@ -285,19 +332,10 @@ pub struct ClassBalance {
     pub n: usize,
 }
 
-/// Above this share of one class, a model learns to answer nothing else (DESIGN 7).
-pub const COLLAPSE_SHARE: f64 = 0.90;
-
 impl ClassBalance {
     /// Share of each class; `None` without samples.
     pub fn shares(&self) -> Option<Vec<f64>> {
         (self.n > 0).then(|| self.counts.iter().map(|&n| n as f64 / self.n as f64).collect())
-    }
-
-    /// The class that holds more than [`COLLAPSE_SHARE`] of the samples, with its share: a reason to warn.
-    pub fn collapsed(&self) -> Option<(usize, f64)> {
-        let shares = self.shares()?;
-        shares.into_iter().enumerate().find(|(_, share)| *share > COLLAPSE_SHARE)
     }
 }
 

@@ -204,16 +204,44 @@ fn classes_are_signals() {
 }
 
 #[test]
-fn the_balance_names_a_class_that_holds_nearly_all() {
-    let classes = |n_hold: usize| [vec![HOLD; n_hold], vec![SELL, BUY, NO_CLASS]].concat();
-    let balance = class_balance(&classes(18), 3);
+fn the_balance_counts_what_has_a_class() {
+    let classes = [vec![HOLD; 18], vec![SELL, BUY, NO_CLASS]].concat();
+    let balance = class_balance(&classes, 3);
     assert_eq!((balance.counts.as_slice(), balance.n), ([1, 18, 1].as_slice(), 20));
-    assert_eq!(balance.collapsed(), None, "exactly 90 % is not more than 90 %");
-    let (class, share) = class_balance(&classes(19), 3).collapsed().expect("19 of 21");
-    assert_eq!(class, usize::from(HOLD));
-    assert!((share - 19.0 / 21.0).abs() < 1e-15);
-    let none = class_balance(&[NO_CLASS], 3);
-    assert_eq!((none.shares(), none.collapsed()), (None, None));
+    assert_eq!(class_balance(&[NO_CLASS], 3).shares(), None);
+}
+
+/// The shares that are named for a multiple are those that the rule itself deals.
+#[test]
+fn moves_say_what_the_volatility_rule_would_answer() {
+    let rows = (0..400).map(|i| {
+        let price =
+            1.0 + 0.01 * (f64::from(i) * 0.7).sin() + 0.004 * (f64::from(i * i) * 0.31).cos();
+        (us("2024-01-08T00:00:00Z") + i64::from(i) * HOUR_US, [price; 4])
+    });
+    let candles = candles(Timeframe::Hour1, rows);
+    for multiple in [0.1, 0.35, 1.0] {
+        let labels = label(&candles, &LabelRule::Volatility { multiple });
+        let shares = class_balance(&labels.class, 3).shares().expect("labels");
+        let named = shares_at(&moves(&candles, &labels), multiple).expect("moves");
+        for (named, share) in named.iter().zip(&shares) {
+            assert!((named - share).abs() < 1e-12, "{named} for {share} at {multiple}");
+        }
+    }
+}
+
+#[test]
+fn a_bare_volatility_is_the_rule_of_the_line() {
+    let asked = |text: &str| text.parse::<AskedRule>().expect("a rule");
+    let line = LabelRule::Volatility { multiple: 0.8 };
+    assert_eq!(asked("volatility").for_line(Some(line)), line);
+    assert_eq!(asked("volatility").for_line(None), LabelRule::Volatility { multiple: 0.35 });
+    let fixed = LabelRule::Fixed { threshold: 0.002 };
+    assert_eq!(asked("volatility").for_line(Some(fixed)), LabelRule::Volatility { multiple: 0.35 });
+    let written = LabelRule::Volatility { multiple: 1.0 };
+    assert_eq!(asked("volatility:1").for_line(Some(line)), written);
+    assert_eq!("volatility".parse(), Ok(LabelRule::Volatility { multiple: 0.35 }));
+    assert!("volatile".parse::<AskedRule>().is_err());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! Each pair is a random walk with clustering volatility, moved partly by a factor that all pairs share. In a hidden
 //! regime it also drifts, up or down, for some sixteen candles: `edge` is the strength of that drift, 0 a martingale. Returns
 //! tell the regime, so a model can learn it; the best possible prediction follows from the exact filter of the regime.
+//! With `drift`, the edge changes its sign at the turn of a week with that chance: while it is opposed, prices go against what
+//! their returns told, as strongly, and who has learned to follow them is wrong.
 //! It is the best from one pair's own past, which is what a window shows; the other pairs, sharing the factor, tell a
 //! little more. Invariant: the same configuration gives the same bits. Not here: writing the candles anywhere (`jobs`).
 
@@ -51,6 +53,8 @@ pub struct SimulateConfig {
     pub seed: u64,
     /// Strength of the drift; 0 is a market that nobody can predict.
     pub edge: f64,
+    /// Chance at each turn of a week that the edge changes its sign; 0: it never does.
+    pub drift: f64,
     /// The last candle closes at or before this instant.
     pub end_us: Micros,
 }
@@ -62,8 +66,12 @@ pub struct SimulatedPair {
     pub pair: Pair,
     /// Its candles.
     pub columns: CandleColumns,
-    /// What the regime is, seen from the returns up to each candle.
+    /// What the regime is, seen from the returns up to each candle by one who knows the sign of the edge at each.
     filter: Vec<Regimes>,
+    /// What the returns up to each candle tell to one who takes the edge for positive all along.
+    told: Vec<Regimes>,
+    /// Candles on which the edge is opposed.
+    opposed: Vec<bool>,
     /// Log variance after each candle.
     log_variance: Vec<f64>,
 }
@@ -87,12 +95,35 @@ pub struct BayesAccuracy {
 /// Makes the candles of every pair.
 pub fn market(config: &SimulateConfig) -> Vec<SimulatedPair> {
     let opens = open_instants(config.timeframe, config.n_candles, config.end_us);
+    let opposed = opposed(config, &opens);
     config
         .pairs
         .iter()
         .enumerate()
-        .map(|(index, pair)| simulate_pair(config, pair, index as u64, &opens))
+        .map(|(index, pair)| simulate_pair(config, pair, index as u64, &opens, &opposed))
         .collect()
+}
+
+/// Openings of the candles from which on the edge has the other sign.
+pub fn changes(market: &[SimulatedPair]) -> Vec<Micros> {
+    let Some(pair) = market.first() else { return Vec::new() };
+    let turns = pair.opposed.windows(2).enumerate().filter(|(_, pair)| pair[0] != pair[1]);
+    turns.map(|(row, _)| pair.columns.open_at_us[row + 1]).collect()
+}
+
+/// On which candles the edge is opposed; the same for all pairs. It begins as it is without drift.
+fn opposed(config: &SimulateConfig, opens: &[Micros]) -> Vec<bool> {
+    let mut rng = stream(config.seed, u64::MAX - 1);
+    let mut is_opposed = false;
+    let mut week = None;
+    let days = calendar::trading_days(opens);
+    let of = |day: &chrono::NaiveDate| {
+        let this = day.week(chrono::Weekday::Mon).first_day();
+        let is_new = week.replace(this).is_some_and(|before| before != this);
+        is_opposed ^= is_new && rng.random::<f64>() < config.drift;
+        is_opposed
+    };
+    days.iter().map(of).collect()
 }
 
 fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
@@ -169,6 +200,7 @@ fn simulate_pair(
     pair: &Pair,
     index: u64,
     opens: &[Micros],
+    opposed: &[bool],
 ) -> SimulatedPair {
     // The factor is drawn anew for each pair, the same numbers: eight a candle are not kept for millions of candles.
     let mut common = stream(config.seed, 0);
@@ -180,12 +212,16 @@ fn simulate_pair(
     let mut made = (Vec::with_capacity(opens.len()), Vec::with_capacity(opens.len()));
     let (mut log_variance, mut regime) = (0.0f64, 1usize);
     let mut belief: Regimes = [0.0, 1.0, 0.0];
+    let mut told = (belief, Vec::with_capacity(opens.len()));
     let mut log_price = first_price(pair).ln();
     let mut last_close = rounded(log_price.exp());
-    for &open_at in opens {
+    for (&open_at, &is_opposed) in opens.iter().zip(opposed) {
         regime = next_regime(regime, &mut rng);
         let scale = sd * (log_variance / 2.0).exp();
-        let drift = config.edge * DRIFT * (regime as f64 - 1.0);
+        let drift = match is_opposed {
+            false => config.edge * DRIFT * (regime as f64 - 1.0),
+            true => against(told.0, config),
+        };
         let (mut high, mut low) = (last_close, last_close);
         let mut shock = 0.0;
         for _ in 0..STEPS {
@@ -203,12 +239,31 @@ fn simulate_pair(
             .expect("prices are exponentials, high and low cover open and close");
         columns.push(open_at, prices, (400.0 + 3600.0 * rng.random::<f64>()).round());
         last_close = close;
-        belief = update(predict(belief), shock, config.edge * DRIFT);
+        // While the edge is opposed, a return tells nothing of the regime: that does not move the price then.
+        belief = match is_opposed {
+            false => update(predict(belief), shock, config.edge * DRIFT),
+            true => predict(belief),
+        };
+        told.0 = update(predict(told.0), shock, config.edge * DRIFT);
+        told.1.push(told.0);
         log_variance = VOLATILITY_MEMORY * log_variance + VOLATILITY_SHOCK * normal(&mut rng);
         made.0.push(belief);
         made.1.push(log_variance);
     }
-    SimulatedPair { pair: pair.clone(), columns, filter: made.0, log_variance: made.1 }
+    SimulatedPair {
+        pair: pair.clone(),
+        columns,
+        filter: made.0,
+        told: told.1,
+        opposed: opposed.to_vec(),
+        log_variance: made.1,
+    }
+}
+
+/// Drift of the next candle where the edge is opposed, in standard deviations: against what the returns up to now told.
+fn against(told: Regimes, config: &SimulateConfig) -> f64 {
+    let [down, _, up] = predict(told);
+    -config.edge * DRIFT * (up - down)
 }
 
 fn next_regime(regime: usize, rng: &mut ChaCha8Rng) -> usize {
@@ -365,11 +420,25 @@ impl<'a> Series<'a> {
             let mut regime = usize::from(draw >= down) + usize::from(draw >= down + none);
             let mut log_variance = self.made.log_variance[row];
             let (mut mean, mut variance) = (0.0, 0.0);
-            for _ in 0..n_ahead {
+            let ahead = &self.made.opposed[row + 1..row + 1 + n_ahead];
+            // Where the edge is opposed, a drift answers the returns before it: they are drawn too, all but the last.
+            let draws = ahead.contains(&true);
+            let mut told = self.made.told[row];
+            for (step, &is_opposed) in ahead.iter().enumerate() {
                 regime = next_regime(regime, rng);
                 let scale = sd * (log_variance / 2.0).exp();
-                mean += scale * config.edge * DRIFT * (regime as f64 - 1.0);
-                variance += scale * scale;
+                let drift = match is_opposed {
+                    false => config.edge * DRIFT * (regime as f64 - 1.0),
+                    true => against(told, config),
+                };
+                mean += scale * drift;
+                if draws && step + 1 < n_ahead {
+                    let noise = normal(rng);
+                    mean += scale * noise;
+                    told = update(predict(told), drift + noise, config.edge * DRIFT);
+                } else {
+                    variance += scale * scale;
+                }
                 log_variance = VOLATILITY_MEMORY * log_variance + VOLATILITY_SHOCK * normal(rng);
             }
             Future { mean, sd: variance.sqrt() }
@@ -410,6 +479,7 @@ mod tests {
             n_candles,
             seed: 11,
             edge,
+            drift: 0.0,
             end_us: end.timestamp_micros(),
         }
     }
@@ -474,6 +544,80 @@ mod tests {
         }
         let counted = n_right as f64 / n as f64;
         assert!((counted - said).abs() < 0.01, "said {said}, counted {counted} of {n}");
+    }
+
+    /// Share of decisions on which the direction that `told` follows came, with the edge as it began and opposed.
+    fn followed(made: &[SimulatedPair], config: &SimulateConfig) -> [f64; 2] {
+        let mut counts = [(0usize, 0usize); 2];
+        for pair in made {
+            let series = Series::of(config, pair, &RULE).expect("candles");
+            for row in series.decisions() {
+                let [down, _, up] = predict(pair.told[row]);
+                let ahead = &pair.opposed[row..=row + series.n_ahead(row)];
+                // Around a change of the sign it is neither.
+                if ahead.iter().any(|one| *one != ahead[0]) || (up - down).abs() < 0.2 {
+                    continue;
+                }
+                let rise = series.labels.forward_return[row] > 0.0;
+                let count = &mut counts[usize::from(ahead[0])];
+                count.0 += usize::from((up > down) == rise);
+                count.1 += 1;
+            }
+        }
+        counts.map(|(n_right, n)| n_right as f64 / n as f64)
+    }
+
+    /// What is learned before the edge changes its sign is worth less than nothing after it, whatever the seed; and who learns the
+    /// other sign knows something again.
+    #[test]
+    fn what_was_learned_before_a_change_of_sign_loses_its_skill_after_it() {
+        for seed in [1, 2, 3, 4, 5] {
+            let config = SimulateConfig { seed, drift: 0.2, ..config(12_000, 1.0) };
+            let made = market(&config);
+            let turns = changes(&made);
+            assert!((2..40).contains(&turns.len()), "{} changes in 100 weeks", turns.len());
+            let first = made[0].columns.open_at_us.partition_point(|at| *at < turns[0]);
+            assert!(!made[0].opposed[first - 1] && made[0].opposed[first]);
+            // A rule fitted before the first change: to follow what returns told, or to go against it.
+            let learning = SimulateConfig { drift: 0.0, ..config.clone() };
+            let [before, _] = followed(&market(&learning), &learning);
+            assert!(before > 0.6, "seed {seed}: {before}");
+            let [with, against] = followed(&made, &config);
+            assert!(with > 0.6 && against < 0.42, "seed {seed}: {with} {against}");
+        }
+    }
+
+    #[test]
+    fn the_best_prediction_is_right_under_either_sign() {
+        // Told the sign, one follows or opposes what the returns told: counted on what came.
+        let config = SimulateConfig { drift: 0.3, ..config(20_000, 1.0) };
+        let made = market(&config);
+        let said = bayes(&config, &made, &RULE).expect("long enough").direction;
+        let (mut n_right, mut n) = (0, 0);
+        for pair in &made {
+            let series = Series::of(&config, pair, &RULE).expect("candles");
+            for row in series.decisions() {
+                let up = match pair.opposed[row + 1] {
+                    false => pair.filter[row][2] > pair.filter[row][0],
+                    true => pair.told[row][2] < pair.told[row][0],
+                };
+                n_right += usize::from(up == (series.labels.forward_return[row] > 0.0));
+                n += 1;
+            }
+        }
+        let counted = n_right as f64 / n as f64;
+        assert!((counted - said).abs() < 0.012, "said {said}, counted {counted} of {n}");
+    }
+
+    #[test]
+    fn without_drift_the_market_is_what_it_was_and_without_an_edge_a_change_changes_nothing() {
+        let plain = config(3000, 1.0);
+        assert!(changes(&market(&plain)).is_empty());
+        let calm = config(3000, 0.0);
+        let turned = SimulateConfig { drift: 1.0, ..calm.clone() };
+        let made = market(&turned);
+        assert!(changes(&made).len() > 10);
+        assert_eq!(made[0].columns, market(&calm)[0].columns);
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn folds(n: usize) -> Folds {
         scaler: Scaler::neutral(3),
         classes: ["sell", "hold", "buy"].map(str::to_owned).to_vec(),
         purged: Purged::default(),
+        shortened: None,
         sha256: "test".into(),
     }
 }

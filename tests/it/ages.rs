@@ -17,8 +17,8 @@ fn the_month_shows_skill_by_age_and_asks_archived_versions_too() {
     let number = |age: &serde_json::Value, key: &str| age[key].as_u64().expect("a count");
     assert!(ages.iter().any(|age| number(age, "n_versions") == 2), "{ages:?}");
     let oldest = ages.last().expect("ages");
-    // Age counts from the last instant seen: for v1.0, made on 21 September, the end of its validation part in the week before.
-    assert_eq!((number(oldest, "from_days"), number(oldest, "n_versions")), (42, 1));
+    // Age counts from the last instant seen: for v1.0, made on 21 September, the end of its validation part six trading days before.
+    assert_eq!((number(oldest, "from_days"), number(oldest, "n_versions")), (28, 2));
     let n_days: u64 = ages.iter().map(|age| number(age, "n_days")).sum();
     assert!((25..=50).contains(&n_days), "{n_days}");
     let why = month["freshness"]["why"].as_str().expect("why");

@@ -13,6 +13,7 @@ mod events;
 mod faults;
 mod house;
 mod import;
+mod labels;
 mod model_files;
 mod nights;
 mod registry;

@@ -95,7 +95,10 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
     field.home.ok(&[&["simulate"], &market[..]].concat());
     field.home.write(
         "aifx.yaml",
-        &CONFIG.replace("epochs: 4", "epochs: 12").replace("{days: 0}", "{days: 60}"),
+        &CONFIG
+            .replace("epochs: 4", "epochs: 12")
+            .replace("{days: 0}", "{days: 60}")
+            .replace("lookback: 12", "lookback: 12\n    label: {rule: volatility, multiple: 1.0}"),
     );
     for at in ["2025-09-28T01:00:00Z", "2025-10-05T01:00:00Z"] {
         field.json_at(at, &["train-weekly", "--no-promote"]);

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use super::{Alarm, Promised, Trigger, scene::Scene};
 use crate::{
     config::{App, LineConfig, TriggerAction},
-    db::signals::Said,
+    db::{Db, signals::Said},
     evaluate::last_run,
-    jobs::{collect, doctor, overdue::Overdue, probation::Watched},
-    lineage::Version,
+    jobs::{collect, doctor, overdue::Overdue, probation::Watched, weekly},
+    lineage::{LineName, Status, Version},
 };
 
 /// The alarm of answers that are all alike, or say nothing.
@@ -160,6 +160,29 @@ pub(super) fn production(version: Version, loads: &Result<(), String>) -> Alarm 
     }
 }
 
+/// Whether a version waits that nobody has put in: a line without production answers nothing, and no night refreshes it.
+pub(super) fn first_version(db: &mut Db, line: &LineName) -> anyhow::Result<Alarm> {
+    let versions = db.versions(Some(line))?;
+    let staging = versions.iter().filter(|row| row.status == Status::Staging);
+    let waits = staging.map(|row| row.version).max();
+    Ok(Alarm {
+        name: "production",
+        rings: waits.is_some(),
+        text: match waits {
+            Some(version) => weekly::first_version(line, version),
+            None => "the line has no version yet".to_owned(),
+        },
+    })
+}
+
+/// Says what would balance the labels where it may be why a model answers one class, is old, or is trained again and again.
+pub(super) fn add_cure(alarms: &mut [Alarm], cure: &str) {
+    const OF_LABELS: [&str; 4] = [COLLAPSE, "model-age", "training", "production"];
+    for alarm in alarms.iter_mut().filter(|alarm| OF_LABELS.contains(&alarm.name)) {
+        alarm.text = format!("{}; {cure}", alarm.text);
+    }
+}
+
 /// Whether what was promoted is worse than what it replaced.
 pub(super) fn probation(line: &LineConfig, watched: &[Watched]) -> Alarm {
     let worse = watched.iter().find(|one| one.is_worse());
@@ -200,6 +223,18 @@ mod tests {
             pair.chars().map(one).collect()
         };
         answers.split(' ').enumerate().flat_map(of).collect()
+    }
+
+    #[test]
+    fn the_cure_stands_where_labels_may_be_the_cause() {
+        let alarm = |name| Alarm { name, rings: true, text: "why".into() };
+        let mut alarms = [alarm(COLLAPSE), alarm("disk"), alarm("model-age"), alarm("training")];
+        add_cure(&mut alarms, "multiple: 0.34");
+        let texts: Vec<&str> = alarms.iter().map(|alarm| alarm.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            ["why; multiple: 0.34", "why", "why; multiple: 0.34", "why; multiple: 0.34"]
+        );
     }
 
     #[test]
