@@ -7,11 +7,12 @@ use super::{
     looks,
     overdue::{self, Overdue},
     probation::Watched,
-    watch_report,
+    watch_report, weekly,
 };
 use crate::{
     config::App,
     db::{market_data::Coverage, monitoring_runs::QualityRow, repairs::Repair, watch::AlertRow},
+    gate,
     lineage::{LineName, Status, Version},
 };
 
@@ -41,6 +42,8 @@ pub struct LineStatus {
     pub production: Option<Version>,
     /// Hours since that version's data ended.
     pub age_hours: Option<f64>,
+    /// What the configuration asks of the next training from scratch that production was not made by.
+    pub differs: Vec<String>,
     /// Versions in staging, newest first.
     pub staging: Vec<Version>,
     /// The monitor's last look.
@@ -106,8 +109,8 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
     let mut db = app.db("status")?;
     let hours = |at: DateTime<Utc>| (app.as_of - at).num_minutes() as f64 / 60.0;
     let mut lines = Vec::new();
-    for name in app.config.lines.keys() {
-        let versions = db.versions(Some(name))?;
+    for (name, line) in &app.config.lines {
+        let (versions, _) = db.standing_at(name, app.as_of)?;
         let production = versions.iter().find(|row| row.status == Status::Production);
         let mut staging: Vec<Version> = versions
             .iter()
@@ -127,6 +130,9 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
         lines.push(LineStatus {
             line: name.clone(),
             production: production.map(|row| row.version),
+            differs: production.map_or(Vec::new(), |row| {
+                gate::recipe_differences(&weekly::configured_recipe(line), row.recipe())
+            }),
             age_hours: production.and_then(|row| row.seen_until).map(hours),
             staging,
             probation: look.as_ref().map_or(Vec::new(), |look| looks::list(&look.probation)),
