@@ -4,8 +4,12 @@ use serde::Serialize;
 
 use super::Setup;
 use crate::{
+    config::LineConfig,
     config::{App, Setting},
     fault::Exit,
+    gate::Preset,
+    jobs::daily,
+    lineage::LineName,
     ui::{Page, Report, Tone, Ui},
 };
 
@@ -31,6 +35,8 @@ struct ConfigReport {
     sha256: String,
     settings: Vec<Setting>,
     environment: Vec<Variable>,
+    /// What follows from settings together.
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,6 +58,10 @@ impl Report for ConfigReport {
             .map(|setting| vec![setting.key.clone(), plainly(&setting.value), setting.from.clone()])
             .collect();
         page.table(&["setting", "value", "from"], &[], &rows);
+        for note in &self.notes {
+            page.gap();
+            page.line(note);
+        }
         if self.environment.is_empty() {
             return;
         }
@@ -99,5 +109,18 @@ fn report(app: &App) -> ConfigReport {
                 from: from.to_string(),
             })
             .collect(),
+        notes: app.config.lines.iter().filter_map(|(name, line)| classic(name, line)).collect(),
     }
+}
+
+/// What the preset `classic` takes.
+fn classic(name: &LineName, line: &LineConfig) -> Option<String> {
+    (line.gate.preset == Preset::Classic).then(|| {
+        format!(
+            "lines.{name}.gate: the preset classic asks for a Sharpe ratio, which takes trades on {} trading days: the test part of \
+             train-weekly must have as many, and train-daily rehearses {} days",
+            line.gate.least_test_days(),
+            daily::rehearse_days(line)
+        )
+    })
 }

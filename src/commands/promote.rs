@@ -7,7 +7,10 @@ use serde::Serialize;
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::promote::{self, Probe, Promotion, Request},
+    jobs::{
+        clock, judge,
+        promote::{self, Probe, Promotion, Request},
+    },
     lineage::{LineName, Version},
     registry,
     ui::{Page, Report, Tone, Ui},
@@ -17,6 +20,7 @@ use crate::{
 ///
 /// Checks every checksum, loads the model and compares what it answers with what it answered when it was made, then
 /// moves production in one transaction and swaps the links. A version that is in production already is left alone.
+/// The gate must have let it through against what is in production now; a verdict against another production is asked for anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx promote v1.4 --reason 'better than v1.3 since May'")]
 pub struct PromoteArgs {
@@ -93,12 +97,14 @@ pub(super) fn run(
         wait: Duration::from_secs(args.wait),
         force: app.force,
         as_of: app.as_of,
+        judge: Some(&|locked| Ok(judge::anew(&app, line, args.version, locked)?.0)),
     };
     let connect = || app.db("promote");
     if args.dry_run {
         let promotion = promote::plan(&request, &connect, probe)?;
         return ui.show(&Planned { promotion, dry_run: true });
     }
+    clock::check(&app, &mut app.db("promote")?)?;
     let promotion = promote::run(&request, &connect, probe)?;
     for healed in &promotion.healed {
         ui.note(&format!("put right: {healed}"));

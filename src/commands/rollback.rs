@@ -8,6 +8,7 @@ use super::Setup;
 use crate::{
     fault::Exit,
     jobs::{
+        clock,
         promote::{Probe, Promotion},
         rollback::{self, Request},
     },
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx rollback --reason 'answers hold since Tuesday'")]
 pub struct RollbackArgs {
-    /// Go back to this version instead
+    /// Go back to this version instead; one that has never been in production wants a --reason
     #[arg(long, value_name = "VERSION")]
     to: Option<Version>,
     /// Line, where there are several
@@ -79,6 +80,7 @@ pub(super) fn run(
     let request = Request {
         models: &models,
         line,
+        from: None,
         to: args.to,
         reason: args.reason.as_deref(),
         actor: &actor,
@@ -86,6 +88,9 @@ pub(super) fn run(
         dry_run: args.dry_run,
         as_of: app.as_of,
     };
+    if !args.dry_run {
+        clock::check(&app, &mut app.db("rollback")?)?;
+    }
     let promotion = rollback::run(&request, &|| app.db("rollback"), probe)?;
     for healed in &promotion.healed {
         ui.note(&format!("put right: {healed}"));

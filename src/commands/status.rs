@@ -37,6 +37,13 @@ impl Report for StatusReport {
                     page.toned(Tone::Warn, format!("{}: no production version", line.line))
                 }
             }
+            if let (Some(version), false) = (line.production, line.differs.is_empty()) {
+                let keys = line.differs.join(", ");
+                let text = format!(
+                    "the configuration asks for another {keys} than {version} has: the next train-weekly is a change"
+                );
+                page.toned(Tone::Warn, format!("  {text}"));
+            }
             if !line.staging.is_empty() {
                 let names: Vec<String> = line.staging.iter().map(ToString::to_string).collect();
                 page.field("staging", names.join(", "));

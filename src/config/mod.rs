@@ -90,6 +90,10 @@ pub struct App {
     pub config: Config,
     /// The instant that this run takes for now; nothing after it is read. Whole microseconds.
     pub as_of: DateTime<Utc>,
+    /// Whether `--as-of` said so.
+    pub as_of_given: bool,
+    /// The host's clock when the command began, whatever `--as-of` says.
+    pub host_at: DateTime<Utc>,
     /// Whether `as_of` also filters on when a value became known.
     pub as_known: bool,
     /// Run again within the period; promote against the gate.
@@ -123,13 +127,16 @@ impl App {
             .map(|(key, line)| (key, Origin::File(line)))
             .chain([("home".to_owned(), home_from)])
             .collect();
-        let as_of = flags.as_of.unwrap_or_else(now);
+        let host_at = now();
+        let as_of = flags.as_of.unwrap_or(host_at);
         let clock = if flags.as_of.is_some() { Origin::Flag("--as-of") } else { Origin::Clock };
         origins.insert("as_of".to_owned(), clock);
         let mut app = App {
             home,
             config,
             as_of: as_of.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(as_of),
+            as_of_given: flags.as_of.is_some(),
+            host_at,
             as_known: flags.as_known,
             force: flags.force,
             environment,
@@ -584,9 +591,9 @@ lines:
         let (written, _) = read(include_bytes!("../jobs/init/aifx.yaml")).expect("a good file");
         assert!(written.lines.values().all(|line| *line == LineConfig::default()));
         assert_eq!(
-            refusals("lines: {a: {gate: {min_days: 4, alfa: 0.1, preset: strict, margin: 0.05}}}"),
+            refusals("lines: {a: {gate: {min_days: 4, alfa: 0.1, preset: strict, margin: 0.65}}}"),
             [
-                "1:13 max_margin: 0.03 is below the margin of 0.05 that it should widen to",
+                "1:13 max_margin: 0.5 is below the margin of 0.65 that it should widen to",
                 "1:30 min_days: 4 does not lie between 5 and 365",
                 "1:33 unknown key `alfa`; did you mean `alpha`?",
                 "1:52 preset: unknown variant `strict` stands where `standard` or `classic` is wanted",

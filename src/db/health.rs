@@ -22,6 +22,22 @@ pub struct Health {
 }
 
 impl Db {
+    /// The server's clock, and by it the newest row of a run, a version or a move.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn clock(&mut self) -> anyhow::Result<(DateTime<Utc>, Option<DateTime<Utc>>)> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT clock_timestamp(), greatest((SELECT max(started_at) FROM model_training_log),
+                     (SELECT max(recorded_at) FROM model_versions), (SELECT max(recorded_at) FROM model_promotions))",
+                &[],
+            )
+            .failed("cannot ask the database for its clock")?;
+        Ok((row.get(0), row.get(1)))
+    }
+
     /// Asks the server about itself.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Db, Failed,
     events::{self, Channel},
+    promotions::MoveRow,
     training_log::{self, Figures},
     trials::{self, Trial},
 };
@@ -34,8 +35,10 @@ pub struct VersionRow {
     pub parent: Option<Version>,
     /// The run that made it.
     pub run_id: Option<Uuid>,
-    /// Last instant that it or an ancestor was trained, tuned, calibrated or selected on.
+    /// Last instant that it or an ancestor was trained, tuned or calibrated on.
     pub seen_until: Option<DateTime<Utc>>,
+    /// End of the evidence by which it was chosen; none where it never was, or only by force.
+    pub selected_until: Option<DateTime<Utc>>,
     /// Figures at publication.
     pub metrics: Value,
     /// Figures measured while in production.
@@ -52,6 +55,53 @@ pub struct VersionRow {
     pub created_at: DateTime<Utc>,
     /// The networks that answer together as this version; empty where its own answers alone.
     pub members: Vec<Place>,
+}
+
+impl VersionRow {
+    /// The last instant that it, or an ancestor, saw or was chosen by: what it is worth shows only afterwards. None where what it
+    /// saw is not recorded.
+    pub fn known_until(&self) -> Option<DateTime<Utc>> {
+        self.seen_until.map(|seen| self.selected_until.map_or(seen, |chosen| seen.max(chosen)))
+    }
+
+    /// The recipe that it goes back to; null in rows from before it was kept.
+    pub fn recipe(&self) -> &Value {
+        &self.metrics["recipe"]
+    }
+}
+
+/// Rows and moves (in order of time) of a line as they stood at an instant: the versions that had been made by then, and of the
+/// moves those that had been. What answered, and what no longer did, follows from the moves alone.
+pub fn standing_at(
+    rows: Vec<VersionRow>,
+    moves: Vec<MoveRow>,
+    as_of: DateTime<Utc>,
+) -> (Vec<VersionRow>, Vec<MoveRow>) {
+    let (then, later): (Vec<MoveRow>, Vec<MoveRow>) =
+        moves.into_iter().partition(|step| step.as_of <= as_of);
+    let mut rows: Vec<VersionRow> =
+        rows.into_iter().filter(|row| row.created_at <= as_of).collect();
+    if !later.is_empty() {
+        let production = then.last().map(|step| step.to);
+        let moved = |steps: &[MoveRow], version: Version| {
+            steps.iter().any(|step| step.to == version || step.from == Some(version))
+        };
+        for row in &mut rows {
+            row.status = if production == Some(row.version) {
+                Status::Production
+            } else if moved(&then, row.version) {
+                Status::Archived
+            } else if moved(&later, row.version) {
+                Status::Staging
+            } else {
+                row.status
+            };
+        }
+    }
+    for row in &mut rows {
+        row.selected_until = row.selected_until.filter(|until| *until <= as_of);
+    }
+    (rows, then)
 }
 
 /// What is recorded of a version beside its files; kept in its `metadata.json` too, so that a version whose row could
@@ -106,7 +156,7 @@ pub enum Claim {
     Adopted,
 }
 
-const COLUMNS: &str = "line, version, status, parent_version, run_id, seen_until, metrics, production_metrics, gate, \
+const COLUMNS: &str = "line, version, status, parent_version, run_id, seen_until, selected_until, metrics, production_metrics, gate, \
                        manifest_sha256, size_bytes, missing_since, created_at, recorded_at, members";
 
 fn version_row(row: &Row) -> anyhow::Result<VersionRow> {
@@ -122,6 +172,7 @@ fn version_row(row: &Row) -> anyhow::Result<VersionRow> {
                 .transpose()?,
             run_id: row.get("run_id"),
             seen_until: row.get("seen_until"),
+            selected_until: row.get("selected_until"),
             metrics: row.get::<_, Option<Value>>("metrics").unwrap_or(Value::Null),
             production_metrics: row.get("production_metrics"),
             gate: row.get("gate"),
@@ -160,7 +211,49 @@ pub(in crate::db) fn lock_line(
     Ok(())
 }
 
+/// Says until when the evidence reaches that spoke for a version, in the caller's transaction; an earlier end changes nothing.
+pub(in crate::db) fn select_until(
+    client: &mut impl GenericClient,
+    line: &LineName,
+    version: Version,
+    until: DateTime<Utc>,
+) -> Result<(), postgres::Error> {
+    client.execute(
+        "UPDATE model_versions SET selected_until = greatest(selected_until, $3) WHERE line = $1 AND version = $2",
+        &[&line.as_str(), &version.to_string(), &until],
+    )?;
+    Ok(())
+}
+
 impl Db {
+    /// Rows (oldest version first) and moves (in order of time) of a line as they stood at an instant.
+    ///
+    /// # Errors
+    /// As [`Db::versions`].
+    pub fn standing_at(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<(Vec<VersionRow>, Vec<MoveRow>)> {
+        let mut moves = self.moves(line, i64::MAX)?;
+        moves.reverse();
+        Ok(standing_at(self.versions(Some(line))?, moves, as_of))
+    }
+
+    /// Says that a version was chosen by evidence that ends at an instant.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn store_selected_until(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        until: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        select_until(&mut self.client, line, version, until)
+            .failed(&format!("cannot record what {line} {version} was chosen by"))
+    }
+
     /// Registers a version: its row, the end of its run, its score and its event, all or nothing. Doing it again
     /// after the answer to COMMIT was lost changes nothing.
     ///

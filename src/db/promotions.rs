@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Db, Failed,
     events::{self, Channel},
-    model_versions::lock_line,
+    model_versions::{lock_line, select_until},
 };
 use crate::{
     fault::Fault,
@@ -57,6 +57,8 @@ pub struct Move<'a> {
     pub reason: Option<&'a str>,
     /// Verdict of the gate, where there was one.
     pub gate: Option<&'a Value>,
+    /// End of the evidence that spoke for it, where the gate let it through: those days have been selected on.
+    pub selected_until: Option<DateTime<Utc>>,
     /// Whether it goes against the gate.
     pub forced: bool,
     /// Fencing number of the mover.
@@ -149,6 +151,9 @@ impl Db {
             tx.execute(set, &[&line.as_str(), &to.to_string(), &production]).failed(&doing)?;
         if moved != 1 {
             return Err(Fault::input(format!("{line} {to} is not registered")).into());
+        }
+        if let Some(until) = step.selected_until {
+            select_until(&mut tx, line, to, until).failed(&doing)?;
         }
         tx.execute(
             "INSERT INTO model_promotions

@@ -291,7 +291,8 @@ pub struct LastDone {
 }
 
 impl Db {
-    /// When the jobs of a line last ended well, of the runs up to `as_of`.
+    /// When the jobs of a line last ended well, of the runs up to `as_of`. What something else than the schedule asked for does not
+    /// use up a time of the schedule.
     ///
     /// # Errors
     /// When the database fails.
@@ -301,7 +302,8 @@ impl Db {
             .client
             .query(
                 "SELECT coalesce(job, ''), min(as_of),
-                        max(as_of) FILTER (WHERE status IN ('completed', 'skipped'))
+                        max(as_of) FILTER (WHERE status IN ('completed', 'skipped')
+                                                 AND coalesce(period_key, '') NOT LIKE 'asked:%')
                  FROM model_training_log WHERE line = $1 AND as_of <= $2 GROUP BY job",
                 &[&line.as_str(), &as_of],
             )
@@ -519,6 +521,51 @@ impl Db {
         let days =
             row.and_then(|row| row.get::<_, Option<Value>>(0)).and_then(|days| days.as_u64());
         Ok(days.and_then(|days| u32::try_from(days).ok()))
+    }
+
+    /// The versions of a line that a run for a period made, up to `as_of`, with the period.
+    ///
+    /// # Errors
+    /// When the database fails, or a row was damaged by hand.
+    pub fn periods_of_versions(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<(Version, String)>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT version, period_key FROM model_training_log
+                  WHERE line = $1 AND as_of <= $2 AND version IS NOT NULL AND period_key IS NOT NULL",
+                &[&line.as_str(), &as_of],
+            )
+            .failed("cannot read what periods the versions were made for")?;
+        let read = |row: &Row| {
+            let version = row.get::<_, String>(0).parse().map_err(Fault::integrity)?;
+            Ok((version, row.get(1)))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Whether the run of a job that made a version was told not to promote it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn told_not_to_promote(
+        &mut self,
+        line: &LineName,
+        version: Version,
+        job: &str,
+    ) -> anyhow::Result<bool> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT EXISTS (SELECT 1 FROM model_training_log WHERE line = $1 AND version = $2 AND job = $3
+                                AND hyperparameters @> '{\"no_promote\": true}')",
+                &[&line.as_str(), &version.to_string(), &job],
+            )
+            .failed("cannot look up what a run was told")?;
+        Ok(row.get(0))
     }
 
     /// The newest run of each job of a line.

@@ -152,6 +152,27 @@ pub fn compare(
     Ok(Comparison::of_days(days, discordant))
 }
 
+/// A figure of each trading day, of the candidate and of the reference, on the samples that both answered. `figure` takes the
+/// answers and the places of the day's samples among them.
+pub fn paired_by_day(
+    candidate: &Predictions<Unseen>,
+    reference: &Predictions<Unseen>,
+    figure: impl Fn(&Predictions<Unseen>, &[usize]) -> f64,
+) -> Vec<(f64, f64)> {
+    let common = common(candidate, reference);
+    let at_us: Vec<_> = common.iter().map(|&(i, _)| candidate.decided_at_us()[i]).collect();
+    let mut rest = common.as_slice();
+    calendar::trading_days(&at_us)
+        .chunk_by(|a, b| a == b)
+        .map(|run| {
+            let (day, after) = rest.split_at(run.len());
+            rest = after;
+            let (ours, theirs): (Vec<usize>, Vec<usize>) = day.iter().copied().unzip();
+            (figure(candidate, &ours), figure(reference, &theirs))
+        })
+        .collect()
+}
+
 /// Places of the samples that both hold: merges two ascending lists.
 fn common(a: &Predictions<Unseen>, b: &Predictions<Unseen>) -> Vec<(usize, usize)> {
     let place = |p: &Predictions<Unseen>, i: usize| (p.decided_at_us()[i], p.series()[i]);

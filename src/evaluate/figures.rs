@@ -369,6 +369,18 @@ fn bins(answers: &[(f64, bool)], n_bins: usize) -> Vec<Bin> {
     bins
 }
 
+impl<State> Predictions<State> {
+    /// Expected calibration error of the answers to some of the samples; 0 of none.
+    pub fn calibration_error(&self, samples: &[usize]) -> f64 {
+        let answer = |&sample: &usize| {
+            let class = self.answer(sample);
+            (self.row(sample)[usize::from(class)], class == self.truth()[sample])
+        };
+        let answers: Vec<(f64, bool)> = samples.iter().map(answer).collect();
+        if answers.is_empty() { 0.0 } else { ece(&answers, N_BINS) }
+    }
+}
+
 /// Σ (n_b / n) |confidence - accuracy| (Naeini et al. 2015).
 fn ece(answers: &[(f64, bool)], n_bins: usize) -> f64 {
     let gap = |bin: &Bin| bin.n as f64 * (bin.confidence - bin.accuracy).abs();

@@ -17,7 +17,9 @@ use std::marker::PhantomData;
 use crate::{lineage::SeenUntil, market::Micros};
 
 pub use calibrate::{Temperature, calibrate};
-pub use compare::{CompareError, Comparison, DayDifference, Interval, McNemar, compare};
+pub use compare::{
+    CompareError, Comparison, DayDifference, Interval, McNemar, compare, paired_by_day,
+};
 pub use days::{AnswerDay, AnswerDays};
 pub use estimate::{Estimate, Estimated, Spread, estimate};
 pub use figures::{Bin, ClassFigures, EceNull, Figures, Intervals, Murphy};

@@ -40,6 +40,9 @@ pub fn admit(joining: &Joining<'_>, config: &GateConfig) -> Verdict {
         track: Track::Admission,
         preset: Preset::Standard,
         against: joining.against.to_owned(),
+        // It speaks for the network by itself, whatever answers now.
+        move_id: None,
+        until: None,
         n: joining.network.len(),
         n_days: figures.map_or(0, |figures| figures.n_days),
         n_trials: joining.n_trials,

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::MIN_SHARPE_DAYS;
+
+/// The least margin of a refresh, nats: no model is worth so little that two of its kind could be told from each other by less.
+const MIN_MARGIN: f64 = 0.0005;
+
 /// Which list of rules.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -23,11 +28,11 @@ pub struct GateConfig {
     pub min_days: u32,
     /// One-sided level of a test by day, and the most that one change may spend.
     pub alpha: f64,
-    /// How much worse a refresh may be: share of the incumbent's mean log-loss.
+    /// How much worse a refresh may be: share of the incumbent's skill over the class prior on the same days.
     pub margin: f64,
     /// Age of the incumbent at which the margin has doubled.
     pub half_life_days: f64,
-    /// The widest margin, however old the incumbent: share of its mean log-loss.
+    /// The widest margin, however old the incumbent: share of its skill.
     pub max_margin: f64,
     /// Wrong changes, as a share of the changes promoted, that a line may expect in a year.
     pub change_budget: f64,
@@ -49,10 +54,10 @@ impl Default for GateConfig {
             preset: Preset::Standard,
             min_days: 5,
             alpha: 0.05,
-            margin: 0.01,
+            margin: 0.15,
             half_life_days: 14.0,
-            max_margin: 0.03,
-            change_budget: 0.10,
+            max_margin: 0.5,
+            change_budget: 0.05,
             max_class_share: 0.95,
             max_train_gap: 0.05,
             max_latency_ms: 5.0,
@@ -80,9 +85,9 @@ impl GateConfig {
         let ranges = [
             ("min_days", f64::from(self.min_days), 5.0, 365.0),
             ("alpha", self.alpha, 1e-6, 0.2),
-            ("margin", self.margin, 0.0, 0.1),
+            ("margin", self.margin, 0.0, 1.0),
             ("half_life_days", self.half_life_days, 1.0, 3650.0),
-            ("max_margin", self.max_margin, 0.0, 0.2),
+            ("max_margin", self.max_margin, 0.0, 1.0),
             ("change_budget", self.change_budget, 1e-6, 0.5),
             ("max_class_share", self.max_class_share, 0.5, 1.0),
             ("max_train_gap", self.max_train_gap, 0.001, 1.0),
@@ -101,9 +106,21 @@ impl GateConfig {
         problems
     }
 
-    /// The margin of a refresh, as a share of the incumbent's mean log-loss: `margin · (1 + age / half-life)`, never
-    /// above `max_margin`, so that an old incumbent does not let anything through.
-    pub fn margin_share(&self, age_days: f64) -> f64 {
-        (self.margin * (1.0 + age_days.max(0.0) / self.half_life_days)).min(self.max_margin)
+    /// The margin of a refresh, nats: `margin` of the incumbent's skill over the class prior, at least [`MIN_MARGIN`], times
+    /// `1 + age / half-life`, never above `max_margin` of the skill, so that an old incumbent does not let anything through. A
+    /// share of the log-loss would not do: one hundredth of it is as large as all the skill there is.
+    pub fn margin_nats(&self, skill: f64, age_days: f64) -> f64 {
+        let skill = skill.max(0.0);
+        let fresh = (self.margin * skill).max(MIN_MARGIN);
+        let widened = fresh * (1.0 + age_days.max(0.0) / self.half_life_days);
+        widened.min((self.max_margin * skill).max(MIN_MARGIN))
+    }
+
+    /// Trading days that a test part must have for every rule to be measured.
+    pub fn least_test_days(&self) -> u32 {
+        match self.preset {
+            Preset::Standard => self.min_days,
+            Preset::Classic => self.min_days.max(MIN_SHARPE_DAYS as u32),
+        }
     }
 }

@@ -2,9 +2,16 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, DayTest, Preset, Track};
+use crate::lineage::Version;
+
+/// Trading days that a refusal for want of evidence adds to the next test part.
+const EXTRA_DAYS: u32 = 5;
+/// The longest test part that such refusals lead to, trading days.
+const MAX_TEST_DAYS: u32 = 40;
 
 /// What the gate says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +24,12 @@ pub struct Verdict {
     pub preset: Preset,
     /// What the candidate would replace: `v1.3`, or `the baselines`.
     pub against: String,
+    /// Key of the move by which that became production; none where nothing was, and in verdicts from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub move_id: Option<String>,
+    /// When the last label of the evidence was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
     /// Samples that the candidate answered.
     pub n: usize,
     /// Trading days that they lie on.
@@ -130,6 +143,12 @@ impl fmt::Display for Outcome {
 }
 
 impl Rule {
+    /// Whether more days could turn its refusal into a pass.
+    pub(super) fn lacks_evidence(&self) -> bool {
+        self.verdict == Outcome::Insufficient
+            || self.test.is_some_and(|test| test.days_needed.is_some())
+    }
+
     /// The name with what it compares with: `not inferior to v1.3`.
     pub fn title(&self) -> String {
         match &self.against {
@@ -140,6 +159,25 @@ impl Rule {
 }
 
 impl Verdict {
+    /// What stands for production where there is none.
+    pub const BASELINES: &str = "the baselines";
+
+    /// Whether it holds for this production, by the version and the move by which it became what answers. An admission holds for any:
+    /// it compares with none.
+    pub fn is_against(&self, production: Option<Version>, move_id: Option<&str>) -> bool {
+        if self.track == Track::Admission {
+            return true;
+        }
+        let name = production.map_or_else(|| Self::BASELINES.to_owned(), |it| it.to_string());
+        self.against == name && self.move_id.as_deref() == move_id
+    }
+
+    /// Whether it is a refusal that more days could have turned into a pass: every rule that refuses lacks evidence, or tests by
+    /// day for a difference that lies on the passing side.
+    pub fn lacks_evidence(&self) -> bool {
+        !self.passed && self.refusals().all(Rule::lacks_evidence)
+    }
+
     /// The rules for which the candidate is refused.
     pub fn refusals(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.verdict.refuses())
@@ -162,4 +200,19 @@ impl Verdict {
         let details: Vec<&str> = refusals.iter().map(|rule| rule.detail.as_str()).collect();
         format!("refused against {} by {of}: {}", self.against, details.join("; "))
     }
+}
+
+/// Trading days to add to a test part of `test_days`: five for each verdict in a row, up to the newest, that was a refusal for want
+/// of evidence, so that the part has forty at most. `verdicts` are those of trainings from scratch in order of time.
+pub fn extra_test_days(verdicts: &[Verdict], test_days: u32) -> u32 {
+    extra_after(
+        verdicts.iter().rev().take_while(|verdict| verdict.lacks_evidence()).count(),
+        test_days,
+    )
+}
+
+/// The same after so many refusals for want of evidence in a row.
+pub(super) fn extra_after(n_refusals: usize, test_days: u32) -> u32 {
+    let wanted = EXTRA_DAYS.saturating_mul(u32::try_from(n_refusals).unwrap_or(u32::MAX));
+    wanted.min(MAX_TEST_DAYS.saturating_sub(test_days))
 }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Stop, Watch, assess, joining,
-    judge::{self, Bench, Case, Gate, Yardsticks},
+    judge::{self, Bench, Case, Gate, Standing, Yardsticks},
     loading,
     material::{self, Material, PastSignals},
     replay::{self, Actor, Cast},
@@ -36,9 +36,9 @@ use crate::{
     },
     drift::Reference,
     evaluate::{self, Comparison, Figures, Predictions, Unseen},
-    fault::{Exit, Fault},
+    fault::Fault,
     features::Features,
-    gate::{Track, Verdict},
+    gate::{Preset, Verdict},
     inference::Predictor,
     labels::{LabelBalance, LabelRule},
     lineage::{LineName, Member, Period, SeenUntil, Version},
@@ -197,7 +197,10 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     loading::libtorch()?;
     let (name, line) = app.line(request.line.as_ref())?;
     let settings = settings(app, line, request)?;
-    let hyperparameters = serde_json::to_value(&settings)?;
+    let mut hyperparameters = serde_json::to_value(&settings)?;
+    if request.no_promote {
+        hyperparameters["no_promote"] = true.into();
+    }
     let period = Period::daily(app.as_of);
     let job = Job {
         name: "daily",
@@ -224,12 +227,13 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         Start::Go(locked) => locked,
         Start::AlreadyDone(locked, version) => {
             let mut report = DailyReport::without_version(name, app.as_of, "already-done");
-            report.promoted =
-                scheduled::promote_after(app, &job, &locked, version, request.no_promote)?;
+            let after = scheduled::promote_after(app, &job, &locked, version, request.no_promote)?;
+            report.promoted = after.promoted;
             report.directory =
                 version.map(|version| app.models().join(name.as_str()).join(version.to_string()));
             report.version = version;
-            report.reason = Some(format!("{period} is done; --force runs it again"));
+            let why = after.why.map_or(String::new(), |why| format!("; {why}"));
+            report.reason = Some(format!("{period} is done; --force runs it again{why}"));
             return Ok(report);
         }
     };
@@ -251,11 +255,12 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         let fit = fine_tune(parent, &night.material, lesson, &settings, &mut observer)?;
         let training_s = trained.elapsed().as_secs_f64();
         let rehearsed = Instant::now();
+        let line = &night.line.clone();
         let rehearsal = rehearse(app, line, &mut night, &settings, observer.watch)?;
         let rehearsal_s = rehearsed.elapsed().as_secs_f64();
         let mut db = app.db("train-daily")?;
         let version = locked.next_daily(&mut db, night.parent, app.as_of.date_naive())?;
-        let bench = Bench::gather(app, &mut db, name)?;
+        let bench = Bench::gather(app, &mut db, name, None)?;
         drop(db);
         let work = Work { app, line, settings: &settings, night: &night, rehearsal: &rehearsal };
         let parent = night.cast.loaded(night.parent).map_err(Fault::integrity)?;
@@ -284,10 +289,12 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         });
         Ok(Ended::Published(report))
     })?;
-    if scheduled::promote_after(app, &job, &locked, report.version, request.no_promote)? {
+    let after = scheduled::promote_after(app, &job, &locked, report.version, request.no_promote)?;
+    if after.promoted {
         report.promoted = true;
         report.status = "production";
     }
+    report.reason = report.reason.or(after.why);
     Ok(report)
 }
 
@@ -306,19 +313,31 @@ fn settings(app: &App, line: &LineConfig, request: &Request) -> anyhow::Result<S
         line: line.clone(),
         hours: request.hours.unwrap_or(daily.hours),
         min_samples: request.min_samples.unwrap_or(daily.min_samples),
-        rehearse_days: request.rehearse_days.unwrap_or(daily.rehearse_days),
+        rehearse_days: request.rehearse_days.unwrap_or_else(|| rehearse_days(line)),
         fit,
     })
+}
+
+/// Mornings that a fine-tune is rehearsed on as configured. The preset `classic` asks for a Sharpe ratio, and that takes days: so
+/// many of the calendar hold them, with one that is purged and a holiday.
+pub fn rehearse_days(line: &LineConfig) -> u32 {
+    let least = match line.gate.preset {
+        Preset::Standard => 0,
+        Preset::Classic => (line.gate.least_test_days() + 2).div_ceil(5) * 7,
+    };
+    line.daily.rehearse_days.max(least)
 }
 
 /// What a night has to work with.
 struct Night {
     parent: Version,
+    /// The line with the question of the parent, whatever the configuration says by now.
+    line: LineConfig,
     cast: Cast,
     material: Material,
     /// Every sample of the range, in order of decision.
     samples: Vec<Sample>,
-    /// Those of the last hours.
+    /// Those that the parent has not seen.
     learned: Vec<Sample>,
     /// When it was known that the signal of a series on a decision was wrong; empty where wrong signals count no more.
     wrong: Wrong,
@@ -328,6 +347,11 @@ impl Night {
     /// How evenly the labels of the days that were read are dealt.
     fn balance(&self, line: &LineConfig) -> LabelBalance {
         self.material.balance(&line.label, &self.samples)
+    }
+
+    /// What the training from scratch was asked for that all this goes back to.
+    fn recipe(&self) -> &Value {
+        self.cast.row(self.parent).map_or(&Value::Null, |row| row.recipe())
     }
 }
 
@@ -388,12 +412,14 @@ fn gather(
     let Some(parent) = cast.production().map(|row| row.version) else {
         return Ok(Gathered::Skip("there is no production model to refresh".into()));
     };
+    // Production that cannot be loaded is an error that somebody must see, not a night without work.
+    let line = &cast.own_line(parent, line).map_err(Fault::integrity)?;
     if line.label == LabelRule::Quartile {
         let why = "the quartile rule's edges belong to a weekly training and cannot be refreshed";
         return Ok(Gathered::Skip(why.into()));
     }
     let set = material::feature_set(line)?;
-    let span = TimeDelta::days(i64::from(settings.rehearse_days) + 4)
+    let span = TimeDelta::days(i64::from(settings.rehearse_days) + MAX_LESSON_SPAN_DAYS)
         + TimeDelta::hours(i64::from(settings.hours));
     let candles = material::candles(app, &mut db, line, set, app.as_of - span)?;
     let past = PastSignals::gather(app, &mut db, line, app.as_of - span)?;
@@ -405,29 +431,51 @@ fn gather(
     drop(db);
     let material = Material::of(candles, &past, set, line);
     let samples = material.samples(line)?;
-    let learned = lesson(&samples, app.as_of, settings.hours);
+    let learned = lesson(&samples, app.as_of, cast.seen_until(parent), settings.hours);
     if learned.len() < settings.min_samples {
         return Ok(Gathered::Skip(format!(
-            "{} labelled samples of the last {} hours where {} are needed",
+            "{} labelled samples that {parent} has not seen, of {MAX_LESSON_DAYS} trading days at most, where {} are needed",
             learned.len(),
-            settings.hours,
             settings.min_samples
         )));
     }
-    // Production that cannot be loaded is an error that somebody must see, not a night without work.
     let actor = cast.actor(parent).map_err(Fault::integrity)?;
     if let Some(why) = outside(actor, &material, app.as_of, settings.hours)? {
         return Ok(Gathered::Skip(why));
     }
-    Ok(Gathered::Night(Box::new(Night { parent, cast, material, samples, learned, wrong })))
+    let line = line.clone();
+    Ok(Gathered::Night(Box::new(Night { parent, line, cast, material, samples, learned, wrong })))
 }
 
-/// Samples whose labels settled within the `hours` up to `at`: what became known since the night before.
-fn lesson(samples: &[Sample], at: DateTime<Utc>, hours: u32) -> Vec<Sample> {
+/// A fine-tune learns from so many trading days at most.
+const MAX_LESSON_DAYS: usize = 5;
+/// Days of the calendar that surely hold them, with weekends and a holiday.
+const MAX_LESSON_SPAN_DAYS: i64 = 12;
+
+/// Samples whose labels were settled by `at` and that a version which has seen what was settled up to `seen` does not know, of the
+/// last trading days at most. The last `hours` are learned from in any case.
+fn lesson(
+    samples: &[Sample],
+    at: DateTime<Utc>,
+    seen: Option<DateTime<Utc>>,
+    hours: u32,
+) -> Vec<Sample> {
     let until = at.timestamp_micros();
-    let from = (at - TimeDelta::hours(i64::from(hours))).timestamp_micros();
-    let known = |sample: &&Sample| sample.label_until_us > from && sample.label_until_us <= until;
-    samples.iter().filter(known).copied().collect()
+    let recent = (at - TimeDelta::hours(i64::from(hours))).timestamp_micros();
+    let seen = seen.map_or(recent, |seen| seen.timestamp_micros().min(recent));
+    let known = |sample: &&Sample| sample.label_until_us > seen && sample.label_until_us <= until;
+    let known: Vec<Sample> = samples.iter().filter(known).copied().collect();
+    let mut days: Vec<_> = replay::by_day(&known).into_iter().map(|(day, _)| day).collect();
+    days.dedup();
+    let first = days.len().checked_sub(MAX_LESSON_DAYS).map(|place| days[place]);
+    let is_late = |sample: &Sample| sample.label_until_us > recent;
+    let is_young = |day| first.is_none_or(|first| day >= first);
+    replay::by_day(&known)
+        .into_iter()
+        .flat_map(|(day, of_day)| {
+            of_day.iter().filter(move |sample| is_young(day) || is_late(sample)).copied()
+        })
+        .collect()
 }
 
 /// What a version's training knew of the market's wildness.
@@ -531,7 +579,7 @@ fn fine_tune(
                 }
                 FitError::NoDevice(_) => Fault::config(&error).hint("use --device cpu, or auto"),
                 FitError::Diverged { .. } => {
-                    Fault::new(Exit::Refused, &error).hint("lower daily.lr")
+                    Fault::input(format!("diverged: {error}")).hint("lower daily.lr")
                 }
                 FitError::Config(_) | FitError::Weights(_) => Fault::config(&error),
             };
@@ -555,6 +603,18 @@ struct Rehearsal {
     /// Share right of the fine-tunes on what they were tuned on, pooled, less what production untouched scored better there
     /// than on the days that followed: days differ, and only what tuning added to one and not to the other is overfitting.
     learned_accuracy: Option<f64>,
+}
+
+impl Rehearsal {
+    /// Share right of the fine-tunes on the days that followed them.
+    fn accuracy(&self) -> Option<f64> {
+        self.tuned.figures().map(|figures| figures.accuracy)
+    }
+
+    /// Difference of training and validation accuracy, as the gate measures it.
+    fn train_gap(&self) -> Option<f64> {
+        Some((self.learned_accuracy? - self.accuracy()?).abs())
+    }
 }
 
 /// One rehearsed day, each side's answers.
@@ -582,9 +642,10 @@ fn rehearse(
     let mut samples = Vec::new();
     for back in (1..=i64::from(settings.rehearse_days)).rev() {
         let at = app.as_of - TimeDelta::days(back);
-        let learned = lesson(&night.samples, at, settings.hours);
         let asked = decided_within(&night.samples, at, at + TimeDelta::days(1));
         let production = night.cast.production_at(at);
+        let seen = production.and_then(|version| night.cast.seen_until(version));
+        let learned = lesson(&night.samples, at, seen, settings.hours);
         let mut morning = Morning {
             at,
             production,
@@ -717,27 +778,28 @@ struct Work<'a> {
 impl Work<'_> {
     fn judge(&self, tuned: &Predictor, bench: &Bench) -> anyhow::Result<Verdict> {
         let Work { app, line, night, rehearsal, .. } = self;
-        let production = night
-            .cast
-            .production()
-            .map(|row| (row.version, &rehearsal.untouched, row.seen_until.unwrap_or(app.as_of)));
         let trades = |answers| assess::trades(&night.material, line, &rehearsal.samples, answers);
         let tuned_trades = trades(&rehearsal.tuned);
         let row = night.learned.last().map_or(0, |sample| sample.row);
+        let parent = night.cast.loaded(night.parent).map_err(Fault::integrity)?;
+        let latency = |predictor| judge::latency_ms(predictor, &night.material, row);
+        let parent_ms = Some(latency(&parent.predictor));
         let case = Case {
-            track: Track::Refresh,
+            recipe: night.recipe(),
             candidate: &rehearsal.tuned,
-            incumbent: production,
+            incumbent: Standing::of(app, &night.cast, &rehearsal.untouched, parent_ms),
             class_prior: &rehearsal.prior,
             indicator: &rehearsal.indicator,
             train_accuracy: rehearsal.learned_accuracy,
-            validation_accuracy: rehearsal.tuned.figures().map(|figures| figures.accuracy),
-            latency_ms: judge::latency_ms(tuned, &night.material, row),
-            returns: &tuned_trades.daily_returns,
+            validation_accuracy: rehearsal.accuracy(),
+            gap_error: None,
+            latency_ms: latency(tuned),
+            trades: Some(&tuned_trades),
             reference_sharpe: trades(&rehearsal.untouched).figures.sharpe,
             pbo: None,
+            until: judge::settled_at(&rehearsal.samples),
         };
-        Ok(judge::verdict(&case, bench, line, app))
+        Ok(judge::verdict(&case, bench, line))
     }
 
     fn comparison(&self) -> anyhow::Result<Comparison> {
@@ -778,10 +840,11 @@ impl Work<'_> {
             "mornings": rehearsal.mornings,
             TEST_DAYS: against_prior.days,
             ANSWER_DAYS: rehearsal.tuned.days(),
-            "recipe": parent.files.get(artifact::METRICS).and_then(recipe_of),
+            "recipe": night.recipe(),
+            judge::TRAIN_GAP: rehearsal.train_gap(),
         });
-        // The rehearsal chose on every label that was settled by now, so all of them were seen.
-        let last = night.samples.iter().map(|sample| sample.label_until_us).max().unwrap_or(0);
+        // What the rehearsal chose by is no training: a promotion says until when the version was selected.
+        let last = night.learned.iter().map(|sample| sample.label_until_us).max().unwrap_or(0);
         let seen_until = parent.seen_until.with(SeenUntil::new(instant(last)));
         let mut files = VersionFiles::new();
         files.insert(artifact::MODEL, fit.weights.clone())?;
@@ -845,13 +908,15 @@ impl Work<'_> {
         files.insert(artifact::REPORT, report::daily_page(&page))?;
         let mut scored = metrics["test"].clone();
         scored["sharpe"] = json!(trades.figures.sharpe);
+        scored[judge::RETURNS] = json!(judge::returns_by_day(&trades));
         let trial = judge::span(&rehearsal.samples).map(|(from, until)| Trial {
-            track: Track::Refresh,
+            track: verdict.track,
             scored_from: from,
             scored_until: until,
             n_samples: rehearsal.tuned.len() as u64,
             n_days: comparison.n_days as u64,
             metrics: scored,
+            passed: Some(verdict.passed),
         });
         Ok(Candidate {
             version,
@@ -918,10 +983,6 @@ impl Work<'_> {
         }
         Ok(fields)
     }
-}
-
-fn recipe_of(bytes: &[u8]) -> Option<Value> {
-    serde_json::from_slice::<Value>(bytes).ok()?.get("recipe").cloned()
 }
 
 fn pretty(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {

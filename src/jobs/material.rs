@@ -27,6 +27,8 @@ pub(crate) struct Material {
     pub(crate) features: Vec<Features>,
     /// Their labels.
     pub(crate) labels: Vec<Labels>,
+    /// The rule that made the labels: what answers another question is not held against them.
+    pub(crate) label: LabelRule,
 }
 
 impl Material {
@@ -42,7 +44,23 @@ impl Material {
             .par_iter()
             .map(|candles| (features::compute(set, candles), past.label(candles, &line.label)))
             .unzip();
-        Material { candles, features, labels }
+        Material { candles, features, labels, label: line.label }
+    }
+
+    /// Whether it holds the question that a line asks: features and labels.
+    pub(crate) fn is_of(&self, line: &LineConfig) -> bool {
+        let set = self.features.first().map(|features| features.set.name);
+        self.label == line.label && set == Some(line.features.as_str())
+    }
+
+    /// The same candles with features and labels of another question.
+    ///
+    /// # Errors
+    /// Exit 3 for a feature set that is not known here.
+    pub(crate) fn asked_by(&self, line: &LineConfig) -> anyhow::Result<Material> {
+        // What became of signals is no label of candles alone: a question about outcomes has no samples here.
+        let past = PastSignals::default();
+        Ok(Material::of(self.candles.clone(), &past, feature_set(line)?, line))
     }
 
     /// As `dataset::build` takes it.

@@ -7,6 +7,7 @@ mod alerts;
 pub mod assess;
 pub mod backtest;
 mod checkpoint;
+pub mod clock;
 pub mod collect;
 pub mod cron;
 pub mod daily;

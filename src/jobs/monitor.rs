@@ -32,6 +32,7 @@ use crate::{
     config::{App, LineConfig},
     db::{Db, monitoring_runs::MonitorRow, training_log::JobTimes},
     drift::{CALM_HOURS, Domain},
+    fault::Fault,
     lineage::{LineName, Version},
 };
 
@@ -174,7 +175,9 @@ fn look(
     let last = db.job_times(name, app.as_of)?;
     let n_new = look_at_production(app, db, (name, line), (&last, explain), &mut seen)?;
     let overdue = overdue::of_line(db, name, app.as_of)?;
-    seen.triggers = triggers::wanted(&seen, &overdue, n_new, &last, &line.triggers, app.as_of);
+    let past = triggers::Past::gather(db, name, app.as_of)?;
+    seen.triggers =
+        triggers::wanted(&seen, &overdue, n_new, &last, &past, &line.triggers, app.as_of);
     seen.alarms.push(alarms::overdue_jobs(&overdue, &seen.triggers));
     seen.alarms.push(alarms::training(line, &seen.triggers));
     if seen.version.is_none() {
@@ -211,6 +214,8 @@ fn look_at_production(
     if let Ok(actor) = cast.loaded(version) {
         seen.alarms.push(support::of(db, name, actor, app.as_of)?);
     }
+    // What answers is asked its own question: the configuration says what the next training makes.
+    let line = &cast.own_line(version, line).map_err(Fault::integrity)?;
     let scene = Scene::gather(app, db, (name, line), &mut cast, production)?;
     seen.alarms.push(alarms::data(&scene, app.as_of));
     seen.results = results::of(app, db, (name, line), &scene)?;
@@ -247,7 +252,8 @@ fn take_back(app: &App, (name, line): (&LineName, &LineConfig), seen: &mut LineW
     if !line.probation.rollback {
         return false;
     }
-    let taken = probation::take_back(app, name, worse);
+    let Some(production) = seen.version else { return false };
+    let taken = probation::take_back(app, name, production, worse);
     let is_moved = taken.is_ok();
     let ended = match taken {
         Ok(()) => format!("{} answers again and {} is barred", worse.replaced, worse.version),

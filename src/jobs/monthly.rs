@@ -13,10 +13,11 @@ use std::{
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     Watch, assess,
-    judge::{self, Bench, Gate, Yardsticks},
+    judge::{self, Bench, Gate, Judged, Yardsticks},
     loading,
     material::{self, Material, PastSignals},
     replay::{self, Answers, Cast},
@@ -31,12 +32,12 @@ use crate::{
     db::{training_log::TrainingType, trials::Trial},
     evaluate::{self, DayDifference, Figures, Interval, Predictions, Unseen},
     fault::Fault,
-    gate::Track,
+    gate::{BacktestOverfitting, Track},
     lineage::{LineName, Period, SeenUntil, Status, Version},
     market::{calendar, instant},
     notify::{self, Delivery, Letter, Mood},
     rank::{self, Degradation, Freshness, Score, SkillOfDay, Terms},
-    report, stats,
+    report,
 };
 
 /// Days that a month's evaluation looks back.
@@ -47,8 +48,6 @@ const MIN_DAYS: usize = 5;
 const LEVEL: f64 = 0.90;
 /// Archived versions that the freshness curve asks besides the live ones: each costs a pass over the month.
 const MAX_ARCHIVED: usize = 12;
-/// Blocks of days for the probability of backtest overfitting.
-const PBO_BLOCKS: usize = 8;
 
 /// What the operator asked for.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +187,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             }
             Gathered::Month(month) => month,
         };
-        let mut report = month.rank(app, name, line)?.report;
+        let mut report = month.rank(app, name)?.report;
         report.status = "planned";
         report.reason = Some("--dry-run: nothing was written".into());
         return Ok(report);
@@ -210,7 +209,7 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             }
             Gathered::Month(month) => month,
         };
-        let ranking = month.rank(app, name, line)?;
+        let ranking = month.rank(app, name)?;
         let mut report = ranking.report.clone();
         let mut db = app.db("evaluate-monthly")?;
         for (version, trial) in &ranking.trials {
@@ -219,10 +218,18 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         if let (Some(best), Some(verdict)) = (report.best, report.gate.verdict()) {
             db.store_gate(name, best, &serde_json::to_value(verdict)?)?;
         }
+        if let Some((best, until, trial)) = &ranking.chosen {
+            if let Some(trial) = trial {
+                db.record_trial(name, *best, Uuid::now_v7(), trial, app.as_of)?;
+            }
+            // Before next month ranks it: the days that it was chosen by say nothing about it any more.
+            db.store_selected_until(name, *best, *until)?;
+        }
         drop(db);
         if let Some(best) = report.best {
             report.promoted =
-                scheduled::promote_after(app, &job, &locked, Some(best), request.no_promote)?;
+                scheduled::promote_after(app, &job, &locked, Some(best), request.no_promote)?
+                    .promoted;
         }
         report.retired = super::prune::retire(app, &locked)?;
         report.recommendation = recommendation(&report, line);
@@ -292,8 +299,9 @@ fn described(ranked: &Ranked) -> String {
 
 /// What a month has to work with.
 struct Month {
+    /// The line with the question of the version in production.
+    line: LineConfig,
     cast: Cast,
-    bench: Bench,
     material: Material,
     /// Every sample that was read, in order of decision.
     samples: Vec<Sample>,
@@ -311,7 +319,10 @@ fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathe
     if cast.live().is_empty() {
         return Ok(Gathered::Skip("the line has no live version".into()));
     }
-    let bench = Bench::gather(app, &mut db, name)?;
+    // What answers sets the question; versions that answer another one are listed without a rank. Without production the newest does.
+    let asking = cast.production().map(|row| row.version).or(cast.live().last().map(|one| one.0));
+    let own = asking.and_then(|version| cast.own_line(version, line).ok());
+    let line = &own.unwrap_or_else(|| line.clone());
     let set = material::feature_set(line)?;
     let from = app.as_of - TimeDelta::days(DAYS);
     let learned_from = from - TimeDelta::days(i64::from(line.weekly.days));
@@ -321,7 +332,8 @@ fn gather(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Gathe
     drop(db);
     let material = Material::of(candles, &past, set, line);
     let samples = material.samples(line)?;
-    Ok(Gathered::Month(Box::new(Month { cast, bench, material, samples, from })))
+    let line = line.clone();
+    Ok(Gathered::Month(Box::new(Month { line, cast, material, samples, from })))
 }
 
 /// A version's month.
@@ -346,10 +358,13 @@ struct Ranking {
     answered: Vec<Answered>,
     /// Epochs of the first, as CSV.
     history: Option<Vec<u8>>,
+    /// The best, until when the days reach that it was chosen by, and the score that it was judged by.
+    chosen: Option<(Version, DateTime<Utc>, Option<Trial>)>,
 }
 
 impl Month {
-    fn rank(&mut self, app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Ranking> {
+    fn rank(&mut self, app: &App, name: &LineName) -> anyhow::Result<Ranking> {
+        let line = &self.line.clone();
         let n_classes = line.label.n_classes();
         let from_us = self.from.timestamp_micros();
         let first = self.samples.partition_point(|sample| sample.decided_at_us <= from_us);
@@ -379,7 +394,11 @@ impl Month {
             };
             match self.cast.unseen(version, &self.material, &asked, n_classes) {
                 Ok(Answers { predictions, n_stored }) if !predictions.is_empty() => {
-                    let trades = assess::trades(&self.material, line, &asked, &predictions);
+                    // Days that it had seen are no days without trades.
+                    let first = predictions.decided_at_us()[0];
+                    let begins = asked.partition_point(|sample| sample.decided_at_us < first);
+                    let trades =
+                        assess::trades(&self.material, line, &asked[begins..], &predictions);
                     let n_days = days_of(&predictions).len();
                     let compared =
                         evaluate::compare(&predictions, &prior).map_err(Fault::integrity)?;
@@ -406,6 +425,7 @@ impl Month {
             if let (Some(figures), Some((from, until))) = (&figures, span(&one.predictions)) {
                 let mut metrics = json!(figures);
                 metrics["sharpe"] = json!(one.trades.figures.sharpe);
+                metrics[judge::RETURNS] = json!(judge::returns_by_day(&one.trades));
                 trials.push((
                     one.version,
                     Trial {
@@ -415,6 +435,7 @@ impl Month {
                         n_samples: figures.n as u64,
                         n_days: figures.n_days as u64,
                         metrics,
+                        passed: None,
                     },
                 ));
             }
@@ -444,8 +465,11 @@ impl Month {
             .map(|ranked| ranked.version)
             .filter(|best| Some(*best) != production);
         report.best = challenger;
+        let mut chosen = None;
         if let Some(best) = challenger {
-            self.judge_best(app, line, best, pbo(&answered), &mut report)?;
+            let judged = self.judge_best(app, line, best, pbo(&answered))?;
+            chosen = Some((best, self.until(&asked), judged.trial));
+            report.gate = Gate::from(judged.verdict);
         }
         if let Some(production) = production {
             report.degradation = self.degradation(production, &answered);
@@ -456,7 +480,7 @@ impl Month {
             .first()
             .and_then(|first| self.cast.actor(first.version).ok())
             .and_then(|actor| actor.files.get(artifact::HISTORY).map(<[u8]>::to_vec));
-        Ok(Ranking { report, trials, answered, history })
+        Ok(Ranking { report, trials, answered, history, chosen })
     }
 
     /// What the live versions and the newest archived ones saved by day, against their age. An archived version whose files are
@@ -496,23 +520,20 @@ impl Month {
         app: &App,
         line: &LineConfig,
         best: Version,
-        pbo: Option<f64>,
-        report: &mut MonthlyReport,
-    ) -> anyhow::Result<()> {
+        pbo: BacktestOverfitting,
+    ) -> anyhow::Result<Judged> {
         let row = self.cast.row(best).cloned().ok_or_else(|| Fault::integrity("no row"))?;
-        let since = row.seen_until.unwrap_or(self.from).max(self.from);
-        let (verdict, _) = judge::judge_since(
-            app,
-            line,
-            &mut self.cast,
-            &self.bench,
-            &self.material,
-            &row,
-            since,
-            pbo,
-        )?;
-        report.gate = Gate::from(verdict);
-        Ok(())
+        let since = row.known_until().unwrap_or(self.from).max(self.from);
+        let mut db = app.db("evaluate-monthly")?;
+        let bench = Bench::gather(app, &mut db, &row.line, Some(best))?;
+        drop(db);
+        let Month { cast, material, .. } = self;
+        judge::judge_since(app, line, cast, &bench, material, &row, since, Some(pbo))
+    }
+
+    /// When the last label of the month's samples was settled.
+    fn until(&self, asked: &[Sample]) -> DateTime<Utc> {
+        judge::settled_at(asked).unwrap_or(self.from)
     }
 
     /// Puts the versions in order: those that may be the best first, inside and outside of the set by score.
@@ -631,32 +652,10 @@ fn span(predictions: &Predictions<Unseen>) -> Option<(DateTime<Utc>, DateTime<Ut
     Some((instant(*at.first()?), instant(*at.last()?)))
 }
 
-/// Probability of backtest overfitting over the days that ten or more versions that trade have in common; `None` with
-/// fewer.
-fn pbo(answered: &[Answered]) -> Option<f64> {
-    // Those that never trade tie with each other, and a choice among them overfits nothing.
-    let answered: Vec<&Answered> =
-        answered.iter().filter(|one| one.trades.figures.n_trades > 0).collect();
-    if answered.len() < 10 {
-        return None;
-    }
-    let mut days: Option<BTreeSet<NaiveDate>> = None;
-    for one in &answered {
-        let own: BTreeSet<NaiveDate> = one.trades.days.iter().copied().collect();
-        days = Some(match days {
-            Some(days) => days.intersection(&own).copied().collect(),
-            None => own,
-        });
-    }
-    let days = days?;
-    let mut returns = Vec::with_capacity(days.len() * answered.len());
-    for day in &days {
-        for one in &answered {
-            let place = one.trades.days.binary_search(day).ok()?;
-            returns.push(one.trades.daily_returns[place]);
-        }
-    }
-    stats::overfitting(&returns, answered.len(), PBO_BLOCKS).map(|found| found.pbo)
+/// Probability of backtest overfitting over the days that the versions which trade have in common, unseen by each.
+fn pbo(answered: &[Answered]) -> BacktestOverfitting {
+    let returns: Vec<_> = answered.iter().map(|one| judge::returns_by_day(&one.trades)).collect();
+    judge::overfitting(&returns.iter().collect::<Vec<_>>())
 }
 
 fn recommendation(report: &MonthlyReport, line: &LineConfig) -> String {

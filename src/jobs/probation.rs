@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    loading,
+    clock, loading,
     material::Material,
     replay::{Cast, Trial},
     rollback,
@@ -120,16 +120,24 @@ fn judge(
     Ok(Probation::of(&found.days, &line.probation))
 }
 
-/// Goes back to what a watched promotion replaced.
+/// Goes back to what a watched promotion replaced, from the production that was looked at: one that came meanwhile is not taken
+/// back for what another did.
 ///
 /// # Errors
 /// As `rollback`.
-pub(crate) fn take_back(app: &App, line: &LineName, watched: &Watched) -> anyhow::Result<()> {
+pub(crate) fn take_back(
+    app: &App,
+    line: &LineName,
+    production: Version,
+    watched: &Watched,
+) -> anyhow::Result<()> {
+    clock::check(app, &mut app.db("probation")?)?;
     let models = app.models();
     let reason = watched.to_string();
     let request = rollback::Request {
         models: &models,
         line,
+        from: Some(production),
         to: Some(watched.replaced),
         reason: Some(&reason),
         actor: ACTOR,

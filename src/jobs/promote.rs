@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::probation;
+use super::{judge, probation};
 use crate::{
     artifact::{LineDir, VersionFiles},
     db::{
@@ -28,6 +28,9 @@ use crate::{
 
 /// Loads a version's files and compares what they answer with what they answered when they were made.
 pub type Probe<'a> = &'a dyn Fn(&VersionFiles) -> anyhow::Result<()>;
+
+/// Judges a version against what is in production now, and stores the verdict where it is told to: the line is locked then.
+pub type Judge<'a> = &'a dyn Fn(Option<&LockedLine>) -> anyhow::Result<Verdict>;
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -48,6 +51,8 @@ pub struct Request<'a> {
     pub force: bool,
     /// The instant that the command takes for now.
     pub as_of: DateTime<Utc>,
+    /// What judges a version anew whose verdict was given against another production; none: such a version is refused.
+    pub judge: Option<Judge<'a>>,
 }
 
 /// A move of production, made or planned.
@@ -78,8 +83,8 @@ pub fn plan(
 ) -> anyhow::Result<Promotion> {
     let started = Instant::now();
     let mut db = connect()?;
-    let (row, from) = find(&mut db, request)?;
-    check_gate(&mut db, request, &row, from)?;
+    let (mut row, from) = find(&mut db, request)?;
+    check_gate(&mut db, request, &mut row, from, Ask::Now(None))?;
     let dir = LineDir::open(request.models, request.line)?.ok_or_else(|| {
         let path = request.models.join(request.line.as_str());
         Fault::integrity(format!("{} is missing", path.display()))
@@ -102,22 +107,32 @@ pub fn run(
     let started = Instant::now();
     let mut db = connect()?;
     // A typing error is told before waiting for anybody.
-    let (row, from) = find(&mut db, request)?;
-    check_gate(&mut db, request, &row, from)?;
+    let (mut row, from) = find(&mut db, request)?;
+    check_gate(&mut db, request, &mut row, from, Ask::Later)?;
     let locked = LockedLine::lock(request.models, request.line, request.wait, "promote")?;
     let healed = locked.recover(&mut db)?.healed;
-    let (row, from) = find(&mut db, request)?;
-    check_gate(&mut db, request, &row, from)?;
+    let (mut row, from) = find(&mut db, request)?;
+    check_gate(&mut db, request, &mut row, from, Ask::Now(Some(&locked)))?;
     let moved = move_to(&locked, request, Action::Promote, &row, from, db, connect, probe)?;
     Ok(promotion(request, from, started, moved, healed))
 }
 
-/// Refuses what the gate refused and what probation took back, unless it is forced with a reason.
+/// When a version is judged anew whose verdict was given against another production.
+enum Ask<'a> {
+    /// Once the line is locked.
+    Later,
+    /// Now; with the lock, on the record.
+    Now(Option<&'a LockedLine>),
+}
+
+/// Refuses what the gate refused and what probation took back, unless it is forced with a reason. A verdict that was given against
+/// another production is none: the version is judged anew, and its row gets that verdict.
 fn check_gate(
     db: &mut Db,
     request: &Request<'_>,
-    row: &VersionRow,
+    row: &mut VersionRow,
     from: Option<Version>,
+    ask: Ask<'_>,
 ) -> anyhow::Result<()> {
     if from == Some(request.version) {
         return Ok(());
@@ -128,7 +143,8 @@ fn check_gate(
             None => Err(Fault::usage("--force goes against the gate and wants a --reason").into()),
         };
     }
-    if let Some(step) = probation::barred(&db.moves(request.line, i64::MAX)?, request.version) {
+    let moves = db.moves(request.line, i64::MAX)?;
+    if let Some(step) = probation::barred(&moves, request.version) {
         let why = format!(
             "{} {} is barred: it was taken back on {}, {}",
             row.line,
@@ -141,8 +157,33 @@ fn check_gate(
     }
     let verdict: Option<Verdict> =
         row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok());
+    let move_id = judge::move_id(moves.first());
+    let is_stale = |verdict: &Verdict| !verdict.is_against(from, move_id.as_deref());
+    let verdict = match (verdict, ask, request.judge) {
+        (Some(verdict), Ask::Later, Some(_)) if verdict.passed && is_stale(&verdict) => {
+            return Ok(());
+        }
+        (Some(verdict), Ask::Now(locked), Some(judge)) if verdict.passed && is_stale(&verdict) => {
+            let verdict = judge(locked)?;
+            row.gate = Some(serde_json::to_value(&verdict)?);
+            Some(verdict)
+        }
+        (verdict, ..) => verdict,
+    };
     let why = match verdict {
-        Some(verdict) if verdict.passed => return Ok(()),
+        Some(verdict) if verdict.passed && !is_stale(&verdict) => return Ok(()),
+        Some(verdict) if verdict.passed => {
+            let now = from.map_or_else(|| "none".to_owned(), |from| from.to_string());
+            let (line, version, against) = (&row.line, row.version, &verdict.against);
+            match *against == now {
+                true => format!(
+                    "{line} {version} was judged against {against} before the last move of production"
+                ),
+                false => format!(
+                    "{line} {version} was judged against {against}, and production is {now}"
+                ),
+            }
+        }
         Some(verdict) => {
             let rules: Vec<String> = verdict.refusals().map(gate::Rule::title).collect();
             let against = &verdict.against;
@@ -193,6 +234,7 @@ pub(crate) fn move_to(
         actor: request.actor,
         reason: request.reason,
         gate: row.gate.as_ref(),
+        selected_until: selected_until(request, action, row),
         forced: request.force,
         fence,
         as_of: request.as_of,
@@ -201,13 +243,48 @@ pub(crate) fn move_to(
     Ok(true)
 }
 
+/// The end of the evidence by which the gate lets a version through; a move against the gate, or back, selects by nothing.
+fn selected_until(
+    request: &Request<'_>,
+    action: Action,
+    row: &VersionRow,
+) -> Option<DateTime<Utc>> {
+    if request.force || action != Action::Promote {
+        return None;
+    }
+    let verdict: Verdict = serde_json::from_value(row.gate.clone()?).ok()?;
+    verdict.until.filter(|_| verdict.passed)
+}
+
 /// The row of the wanted version, and which one is in production.
 fn find(db: &mut Db, request: &Request<'_>) -> anyhow::Result<(VersionRow, Option<Version>)> {
+    check_instant(db, request.line, request.as_of)?;
     let rows = db.versions(Some(request.line))?;
     let from = db.production(request.line)?.map(|row| row.version);
     let row = registry::pick(rows, request.line, request.version)?;
     registry::check_movable(&row)?;
     Ok((row, from))
+}
+
+/// Refuses to move production before its last move: what answered when would no longer be told by the moves.
+///
+/// # Errors
+/// Exit 4 naming the move.
+pub(crate) fn check_instant(
+    db: &mut Db,
+    line: &LineName,
+    as_of: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let later = db.moves(line, i64::MAX)?.into_iter().find(|step| step.as_of > as_of);
+    later.map_or(Ok(()), |step| {
+        let at = step.as_of.format("%F %H:%M:%S UTC");
+        Err(Fault::input(format!(
+            "production of {line} moved to {} on {at}, after --as-of",
+            step.to
+        ))
+        .hint("take an instant after that move; production cannot be moved in its past")
+        .into())
+    })
 }
 
 pub(crate) fn promotion(

@@ -174,6 +174,7 @@ mod tests {
             parent: parent.map(|parent| parent.parse().expect("a version")),
             run_id: None,
             seen_until: None,
+            selected_until: None,
             metrics: serde_json::Value::Null,
             production_metrics: None,
             gate: None,

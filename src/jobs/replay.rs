@@ -29,7 +29,7 @@ use crate::{
     inference::Predictor,
     labels::LabelRule,
     lineage::{LineName, Member, SeenUntil, Status, Version},
-    market::{Pair, Timeframe, calendar, instant},
+    market::{Candles, Pair, Timeframe, calendar, instant},
     registry,
 };
 
@@ -122,11 +122,9 @@ pub struct LeftOut {
 }
 
 impl Cast {
-    /// Reads rows and moves.
+    /// Reads rows and moves as they stood at `--as-of`.
     pub(crate) fn gather(app: &App, db: &mut Db, line: &LineName) -> anyhow::Result<Cast> {
-        let mut moves = db.moves(line, i64::MAX)?;
-        moves.reverse();
-        let rows = db.versions(Some(line))?;
+        let (rows, moves) = db.standing_at(line, app.as_of)?;
         let history = match rows.iter().any(|row| !row.members.is_empty()) {
             true => mixture::stored(app, db, line)?,
             false => Arc::default(),
@@ -197,11 +195,12 @@ impl Cast {
         samples: &[Sample],
         n_classes: usize,
     ) -> Result<Answers, String> {
-        let row = self.row(version).ok_or_else(|| format!("{version} has no row"))?;
+        let row = self.row(version).ok_or_else(|| gone(version))?;
         let seen = row
-            .seen_until
+            .known_until()
             .map(SeenUntil::new)
             .ok_or_else(|| format!("what {version} has seen is not recorded"))?;
+        self.check_question(version, material)?;
         let first = samples.partition_point(|sample| sample.decided_at_us <= seen.micros());
         let samples = &samples[first..];
         let stored = self.stored.get(&version);
@@ -231,6 +230,55 @@ impl Cast {
             predictions: predictions(samples, all, n_classes)?.after(seen),
             n_stored: samples.len() - missing.len(),
         })
+    }
+
+    /// In words why a version's answers are none to the samples of a material: it was made for other labels.
+    fn check_question(&mut self, version: Version, material: &Material) -> Result<(), String> {
+        let kept = self.row(version).and_then(|row| row.recipe().get("label").cloned());
+        let label = match kept.and_then(|label| serde_json::from_value(label).ok()) {
+            Some(label) => label,
+            None => self.actor(version)?.predictor.spec().label,
+        };
+        same_label(&label, &material.label)
+    }
+
+    /// A line's configuration with what a version's own metadata says of its question: features, lookback, label. Whatever refines
+    /// or scores the version goes by this; the configuration says only what the next training from scratch makes.
+    pub(crate) fn own_line(
+        &mut self,
+        version: Version,
+        line: &LineConfig,
+    ) -> Result<LineConfig, String> {
+        let spec = self.actor(version)?.predictor.spec();
+        Ok(LineConfig {
+            features: spec.feature_set.clone(),
+            lookback: spec.lookback,
+            label: spec.label,
+            ..line.clone()
+        })
+    }
+
+    /// Days since the evidence that spoke for a version, or else its data, ended; 0 on the day of its promotion.
+    pub(crate) fn age_days(&self, row: &VersionRow, as_of: DateTime<Utc>) -> f64 {
+        let promoted = self.promoted_at(row.version);
+        if promoted.is_some_and(|at| at.date_naive() == as_of.date_naive()) {
+            return 0.0;
+        }
+        let since = row.known_until().unwrap_or(as_of);
+        ((as_of - since).num_minutes() as f64 / (24.0 * 60.0)).max(0.0)
+    }
+
+    /// The class shares of what the training learned from that a version goes back to; none where they were not kept.
+    pub(crate) fn class_shares(&self, version: Version, n_classes: usize) -> Option<Vec<f64>> {
+        let mut row = self.row(version)?;
+        while let Some(parent) = row.parent {
+            row = self.row(parent)?;
+        }
+        let kept = row.metrics.pointer("/train/truth_shares")?.clone();
+        let shares: Vec<f64> = serde_json::from_value(kept).ok()?;
+        let sum: f64 = shares.iter().sum();
+        (shares.len() == n_classes && sum > 0.0)
+            .then(|| shares.iter().map(|share| share / sum).collect())
     }
 
     /// What a version answered to candles of a timeframe that closed after an instant, as far as [`Cast::recall`] has read it: the
@@ -276,6 +324,11 @@ impl Cast {
         self.rows.iter().find(|row| row.version == version)
     }
 
+    /// The last instant that a version or an ancestor learned from.
+    pub(crate) fn seen_until(&self, version: Version) -> Option<DateTime<Utc>> {
+        self.row(version)?.seen_until
+    }
+
     /// The version that was in production at an instant.
     pub(crate) fn production_at(&self, at: DateTime<Utc>) -> Option<Version> {
         self.moves.iter().rev().find(|step| step.as_of <= at).map(|step| step.to)
@@ -315,8 +368,7 @@ impl Cast {
     }
 
     fn load(&self, version: Version) -> anyhow::Result<Actor> {
-        let row =
-            self.row(version).ok_or_else(|| Fault::integrity(format!("{version} has no row")))?;
+        let row = self.row(version).ok_or_else(|| Fault::integrity(gone(version)))?;
         let dir = self
             .dir
             .as_ref()
@@ -511,6 +563,21 @@ pub(crate) fn label_of(row: &VersionRow) -> Option<LabelRule> {
     serde_json::from_value(row.metrics.get("recipe")?.get("label")?.clone()).ok()
 }
 
+/// Why nothing is known of a version that the moves name.
+fn gone(version: Version) -> String {
+    match version.daily() {
+        Some(_) => format!("{version} was deleted, as old fine-tunes are"),
+        None => format!("{version} has no row"),
+    }
+}
+
+fn same_label(theirs: &LabelRule, ours: &LabelRule) -> Result<(), String> {
+    if theirs == ours {
+        return Ok(());
+    }
+    Err(format!("it answers another question: its labels are {theirs}, not {ours}"))
+}
+
 fn trials(moves: &[MoveRow], as_of: DateTime<Utc>, days: u32) -> Vec<Trial> {
     let since = as_of - TimeDelta::days(days.into());
     let standing: Vec<Trial> = moves
@@ -548,6 +615,16 @@ pub(crate) fn answers(
     let set = material.features.first().map(|features| features.set.name);
     if set != Some(spec.feature_set.as_str()) || spec.classes.len() != n_classes {
         return Err("it answers another question (features or classes differ)".into());
+    }
+    same_label(&spec.label, &material.label)?;
+    for timeframe in material.candles.iter().map(Candles::timeframe) {
+        let minutes = timeframe.horizon().num_minutes();
+        if spec.horizon_minutes.get(timeframe.name()).is_some_and(|theirs| *theirs != minutes) {
+            return Err(format!(
+                "it answers another question: its labels look {} minutes ahead on {timeframe}, not {minutes}",
+                spec.horizon_minutes[timeframe.name()]
+            ));
+        }
     }
     let windows = windows(predictor, &material.features);
     let rows: Vec<u32> = samples.iter().map(|sample| sample.row).collect();

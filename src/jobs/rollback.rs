@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub models: &'a Path,
     /// The line.
     pub line: &'a LineName,
+    /// The production that is to be taken back; another one by then is left alone. None: whatever there is.
+    pub from: Option<Version>,
     /// The version to go back to; what the last promotion replaced when not given.
     pub to: Option<Version>,
     /// Why, for the record.
@@ -45,7 +47,8 @@ pub struct Request<'a> {
 /// Goes back.
 ///
 /// # Errors
-/// Exit 4 when there is nothing to go back to or the version does not exist, 6 when another run holds the line, 7 when
+/// Exit 2 for a version that never answered without a reason, 4 when there is nothing to go back to or the version does not
+/// exist, 6 when another run holds the line or production is not the one that was to be taken back, 7 when
 /// the files or answers of the version that is gone back to are not what was published.
 pub fn run(
     request: &Request<'_>,
@@ -70,11 +73,29 @@ pub fn run(
 
 /// Production now, and the version to go back to.
 fn target(db: &mut Db, request: &Request<'_>) -> anyhow::Result<(Option<Version>, Version)> {
+    promote::check_instant(db, request.line, request.as_of)?;
     let from = db.production(request.line)?.map(|row| row.version);
-    if let Some(to) = request.to {
-        return Ok((from, to));
+    if let Some(expected) = request.from.filter(|expected| from != Some(*expected)) {
+        let now = from.map_or_else(|| "none".to_owned(), |from| from.to_string());
+        return Err(Fault::locked(format!(
+            "production of {} is {now} by now, and {expected} was to be taken back",
+            request.line
+        ))
+        .hint("nothing was changed; look at it and run the command again")
+        .into());
     }
     let moves = db.moves(request.line, i64::MAX)?;
+    if let Some(to) = request.to {
+        let answered = moves.iter().any(|step| step.to == to || step.from == Some(to));
+        if !answered && request.reason.is_none() {
+            return Err(Fault::usage(format!(
+                "{to} has never been in production, so no gate has let it answer: going there wants a --reason"
+            ))
+            .hint("`aifx promote` asks the gate; `aifx models list` shows what there is")
+            .into());
+        }
+        return Ok((from, to));
+    }
     let before = replaced(moves.iter().rev()).ok_or_else(|| {
         let why = match from {
             Some(from) => format!("{from} is the first production version of {}", request.line),
@@ -114,6 +135,7 @@ fn as_promotion<'a>(request: &Request<'a>, version: Version) -> promote::Request
         wait: request.wait,
         force: false,
         as_of: request.as_of,
+        judge: None,
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Stop, Watch, alerts, loading, promote};
+use super::{Stop, Watch, alerts, clock, judge, loading, promote};
 use crate::{
     config::App,
     db::{
+        model_versions::VersionRow,
         promotions::Action,
         training_log::{End, Figures, TrainingType},
     },
@@ -21,6 +22,8 @@ use crate::{
 
 /// A version takes at most about this much: weights twice, TorchScript, the report.
 const VERSION_BYTES: u64 = 8 << 20;
+/// Why a fine-tune stays where it is whose gate had nothing against it.
+pub(crate) const PARENT_REPLACED: &str = "its parent was replaced";
 
 /// What is about to run.
 #[derive(Debug)]
@@ -52,6 +55,7 @@ pub(crate) enum Start {
 /// Locks the line, heals it, and looks whether the period is done.
 pub(crate) fn begin(app: &App, job: &Job<'_>, watch: &mut dyn Watch) -> anyhow::Result<Start> {
     let mut db = app.db(job.name)?;
+    clock::check(app, &mut db)?;
     let line = LockedLine::lock(&app.models(), job.line, job.wait, job.name)?;
     let recovery = line.recover(&mut db)?;
     for healed in &recovery.healed {
@@ -138,26 +142,73 @@ fn tell_of_end(app: &App, job: &Job<'_>, failed: Option<&str>) {
     }
 }
 
+/// Where a version stands after its run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct After {
+    /// Whether it is in production.
+    pub(crate) promoted: bool,
+    /// Why it was left where it is, though the gate had let it through.
+    pub(crate) why: Option<String>,
+}
+
+impl After {
+    fn left(why: impl Into<String>) -> After {
+        After { promoted: false, why: Some(why.into()) }
+    }
+}
+
 /// Makes a version production when the gate let it through, and says whether it is there. A run that died between
-/// publishing and this is finished by the next start in its period; a version that was rolled back stays back.
+/// publishing and this is finished by the next start in its period; a version that was rolled back stays back, and one whose run
+/// was told not to promote stays in staging. A verdict holds for the production that it was given against: against another one the
+/// version is judged anew.
 pub(crate) fn promote_after(
     app: &App,
     job: &Job<'_>,
     line: &LockedLine,
     version: Option<Version>,
     no_promote: bool,
-) -> anyhow::Result<bool> {
-    let Some(version) = version else { return Ok(false) };
+) -> anyhow::Result<After> {
+    let Some(version) = version else { return Ok(After::default()) };
     let mut db = app.db(job.name)?;
-    let Some(row) = db.find_version(job.line, version)? else { return Ok(false) };
-    let verdict: Option<Verdict> =
-        row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok());
-    let moved_before = db.moves(job.line, i64::MAX)?.iter().any(|step| step.to == version);
-    let Some(verdict) = verdict.filter(|verdict| verdict.passed) else { return Ok(false) };
-    if no_promote || moved_before || row.status != Status::Staging {
-        return Ok(row.status == Status::Production);
+    let (rows, moves) = db.standing_at(job.line, app.as_of)?;
+    let Some(mut row) = rows.iter().find(|row| row.version == version).cloned() else {
+        return Ok(After::default());
+    };
+    if row.status == Status::Production {
+        return Ok(After { promoted: true, why: None });
     }
-    let from = db.production(job.line)?.map(|row| row.version);
+    let stored = |row: &VersionRow| -> Option<Verdict> {
+        row.gate.clone().and_then(|stored| serde_json::from_value(stored).ok())
+    };
+    let Some(mut verdict) = stored(&row).filter(|verdict| verdict.passed) else {
+        return Ok(After::default());
+    };
+    let all = db.moves(job.line, i64::MAX)?;
+    let moved_before = all.iter().any(|step| step.to == version);
+    if no_promote || moved_before || row.status != Status::Staging {
+        return Ok(After::default());
+    }
+    if db.told_not_to_promote(job.line, version, job.name)? {
+        return Ok(After::left("its run was told not to promote it; `aifx promote` does"));
+    }
+    if let Some(step) = all.iter().find(|step| step.as_of > app.as_of) {
+        let at = step.as_of.format("%F %H:%M UTC");
+        return Ok(After::left(format!("production has moved since, to {} on {at}", step.to)));
+    }
+    let production = rows.iter().find(|row| row.status == Status::Production);
+    let from = production.map(|row| row.version);
+    if row.parent.is_some() && row.parent != from {
+        return Ok(After::left(PARENT_REPLACED));
+    }
+    if !verdict.is_against(from, judge::move_id(moves.last()).as_deref()) {
+        drop(db);
+        (verdict, _) = judge::anew(app, job.line, version, Some(line))?;
+        db = app.db(job.name)?;
+        row.gate = Some(serde_json::to_value(&verdict)?);
+        if !verdict.passed {
+            return Ok(After::left(format!("judged anew: {}", verdict.summary())));
+        }
+    }
     let actor = match job.training_type {
         TrainingType::Evaluation => format!("evaluate-{}", job.name),
         TrainingType::Full | TrainingType::Incremental => format!("train-{}", job.name),
@@ -173,9 +224,20 @@ pub(crate) fn promote_after(
         wait: job.wait,
         force: false,
         as_of: app.as_of,
+        judge: None,
     };
     let connect = || app.db(job.name);
-    promote::move_to(line, &request, Action::Promote, &row, from, db, &connect, &loading::probe)
+    let promoted = promote::move_to(
+        line,
+        &request,
+        Action::Promote,
+        &row,
+        from,
+        db,
+        &connect,
+        &loading::probe,
+    )?;
+    Ok(After { promoted, why: None })
 }
 
 /// How work that did not fail ended.

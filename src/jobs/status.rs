@@ -7,7 +7,7 @@ use super::{
     kept, looks,
     overdue::{self, Overdue},
     probation::Watched,
-    watch_report,
+    watch_report, weekly,
 };
 use crate::{
     config::{App, LineConfig},
@@ -15,6 +15,7 @@ use crate::{
         Db, market_data::Coverage, model_versions::VersionRow, monitoring_runs::QualityRow,
         repairs::Repair, watch::AlertRow,
     },
+    gate,
     labels::{LabelBalance, LabelRule},
     lineage::{LineName, Status, Version},
 };
@@ -45,6 +46,8 @@ pub struct LineStatus {
     pub production: Option<Version>,
     /// Hours since that version's data ended.
     pub age_hours: Option<f64>,
+    /// What the configuration asks of the next training from scratch that production was not made by.
+    pub differs: Vec<String>,
     /// Versions in staging, newest first.
     pub staging: Vec<Version>,
     /// The label that the next training from scratch learns, and what is known of it.
@@ -126,7 +129,7 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
     let hours = |at: DateTime<Utc>| (app.as_of - at).num_minutes() as f64 / 60.0;
     let mut lines = Vec::new();
     for (name, line) in &app.config.lines {
-        let versions = db.versions(Some(name))?;
+        let (versions, _) = db.standing_at(name, app.as_of)?;
         let label = label_status(app, &mut db, name, line, &versions)?;
         let production = versions.iter().find(|row| row.status == Status::Production);
         let mut staging: Vec<Version> = versions
@@ -147,6 +150,9 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
         lines.push(LineStatus {
             line: name.clone(),
             production: production.map(|row| row.version),
+            differs: production.map_or(Vec::new(), |row| {
+                gate::recipe_differences(&weekly::configured_recipe(line), row.recipe())
+            }),
             age_hours: production.and_then(|row| row.seen_until).map(hours),
             staging,
             label,

@@ -22,7 +22,7 @@ use super::{
     assess::{self, Assessment},
     checkpoint::{CheckpointFile, Head},
     joining::{self, Plan},
-    judge::{self, Bench, Case, Gate},
+    judge::{self, Bench, Case, Gate, Policy},
     kept, loading,
     material::{self, Material, PastSignals},
     mixture,
@@ -42,9 +42,9 @@ use crate::{
     drift::{Calibration, Reference},
     ensemble::{Place, members_of},
     evaluate::{Temperature, calibrate},
-    fault::{Exit, Fault},
+    fault::Fault,
     features::{self, FeatureSet},
-    gate::{self, Track, Verdict},
+    gate::{self, Verdict},
     inference::{ModelSpec, Predictor},
     labels::LabelBalance,
     lineage::{LineName, Member, Period, Status, Version},
@@ -219,11 +219,11 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     let checkpoint = CheckpointFile::of(&app, name);
     let settings_sha256 = sha256_of(&settings)?;
     let resume = take_up(&mut app, request, &checkpoint, &settings_sha256, watch);
-    let period = match request.triggered {
-        true => Period::asked(app.as_of),
-        false => Period::weekly(app.as_of),
-    };
-    let hyperparameters = serde_json::to_value(&settings)?;
+    let period = period(request, app.as_of);
+    let mut hyperparameters = serde_json::to_value(&settings)?;
+    if request.no_promote {
+        hyperparameters["no_promote"] = true.into();
+    }
     let job = Job {
         name: "weekly",
         line: name,
@@ -241,15 +241,18 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
     let locked = match scheduled::begin(&app, &job, watch)? {
         Start::Go(locked) => locked,
         Start::AlreadyDone(locked, version) => {
-            checkpoint.remove();
-            let promoted =
-                scheduled::promote_after(&app, &job, &locked, version, request.no_promote)?;
+            // That of a run that was asked for beside the schedule waits for its own next start.
+            if checkpoint.read().is_some_and(|(head, _)| head.period == period.to_string()) {
+                checkpoint.remove();
+            }
+            let after = scheduled::promote_after(&app, &job, &locked, version, request.no_promote)?;
             let mut report = WeeklyReport::without_version(name, app.as_of, "already-done");
             report.directory =
                 version.map(|version| app.models().join(name.as_str()).join(version.to_string()));
             report.version = version;
-            report.promoted = promoted;
-            report.reason = Some(format!("{period} is done; --force runs it again"));
+            report.promoted = after.promoted;
+            let why = after.why.map_or(String::new(), |why| format!("; {why}"));
+            report.reason = Some(format!("{period} is done; --force runs it again{why}"));
             return Ok(report);
         }
     };
@@ -275,8 +278,9 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
             let mut db = app.db("train-weekly")?;
             let rows = db.versions(Some(name))?;
             let production = rows.iter().find(|row| row.status == Status::Production);
-            let recipe = recipe(line);
-            let same = production.and_then(|row| row.metrics.get("recipe")) == Some(&recipe);
+            let recipe = recipe(&settings);
+            let same = production
+                .is_some_and(|row| gate::recipe_differences(&recipe, row.recipe()).is_empty());
             Plan::of(line, production, same)
         };
         // From here on only the scaled rows are needed: half of the memory goes back before the training begins.
@@ -326,10 +330,12 @@ pub fn run(app: &App, request: &Request, watch: &mut dyn Watch) -> anyhow::Resul
         of_extras.iter().for_each(CheckpointFile::remove);
         Ok(Ended::Published(report))
     })?;
-    if scheduled::promote_after(&app, &job, &locked, report.version, request.no_promote)? {
+    let after = scheduled::promote_after(&app, &job, &locked, report.version, request.no_promote)?;
+    if after.promoted {
         report.promoted = true;
         report.status = "production";
     }
+    report.reason = report.reason.or(after.why);
     report.notes.splice(0..0, kept.notes);
     if let Some(version) = report.version
         && app.db("train-weekly")?.production(name)?.is_none()
@@ -449,6 +455,14 @@ fn sha256_of(settings: &Settings) -> anyhow::Result<String> {
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// What a run is for: its week, or something else than the schedule.
+fn period(request: &Request, as_of: DateTime<Utc>) -> Period {
+    match request.triggered {
+        true => Period::asked(as_of),
+        false => Period::weekly(as_of),
+    }
+}
+
 /// The trainer's bytes of a run of this period and these settings that did not end; its instant becomes this run's.
 fn take_up(
     app: &mut App,
@@ -458,7 +472,7 @@ fn take_up(
     watch: &mut dyn Watch,
 ) -> Option<Vec<u8>> {
     let (head, bytes) = checkpoint.read()?;
-    let same = head.period == Period::weekly(app.as_of).to_string()
+    let same = head.period == period(request, app.as_of).to_string()
         && head.settings_sha256 == settings_sha256
         && (!request.as_of_given || head.as_of == app.as_of);
     if !same {
@@ -524,7 +538,7 @@ fn fit(
                 scheduled::stopped(observer.watch.stopped().unwrap_or(Stop::Terminate))
             }
             FitError::NoDevice(_) => Fault::config(&error).hint("use --device cpu, or auto"),
-            FitError::Diverged { .. } => Fault::new(Exit::Refused, &error)
+            FitError::Diverged { .. } => Fault::input(format!("diverged: {error}"))
                 .hint("lower weekly.lr, or look at the candles of this range"),
             FitError::Config(_) | FitError::Weights(_) => Fault::config(&error),
         };
@@ -599,13 +613,14 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let newest = db.versions(Some(name))?.into_iter().max_by_key(|row| row.version);
     let mut cast = Cast::gather(app, &mut db, name)?;
     mixture::bring_up_to_date(app, &mut db, (name, line), &mut cast)?;
-    let bench = Bench::gather(app, &mut db, name)?;
+    let bench = Bench::gather(app, &mut db, name, None)?;
     if let Some((from, _)) = judge::span(&folds.test.samples) {
         cast.recall(app, &mut db, (name, line), from)?;
     }
-    let recipe = recipe(line);
+    let recipe = recipe(work.settings);
+    // The name counts against the newest version; the question of the gate against what is in production.
     let new_recipe =
-        newest.is_some_and(|row| row.metrics.get("recipe").is_some_and(|old| *old != recipe));
+        newest.is_some_and(|row| !gate::recipe_differences(&recipe, row.recipe()).is_empty());
     let version = locked.next_version(&mut db, new_recipe)?;
     drop(db);
     let mut files = VersionFiles::new();
@@ -615,16 +630,12 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let seats =
         joining::seat(line, &mut cast, work.plan, version, own_seen, others, &mut files, at_us)?;
     let weights = joining::weights_of(line, &cast, &seats.places, at_us);
-    let (track, verdict, left_out) = match work.plan {
+    let (verdict, left_out) = match work.plan {
         Plan::Joins { production, .. } => {
-            let verdict = admit(work, &predictor, &assessment, *production, &mut cast, &bench)?;
-            (Track::Admission, verdict, Vec::new())
+            (admit(work, &predictor, &assessment, *production, &mut cast, &bench)?, Vec::new())
         }
         Plan::Alone | Plan::First(_) => {
-            let track = if new_recipe { Track::Change } else { Track::Refresh };
-            let (verdict, left_out) =
-                judge(work, &predictor, &assessment, track, &mut cast, &bench)?;
-            (track, verdict, left_out)
+            judge(work, &predictor, &assessment, &recipe, &mut cast, &bench)?
         }
     };
     let mut metrics = metrics(&assessment, recipe);
@@ -653,13 +664,15 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let figures = figures(work, &assessment);
     let mut scored = metrics["test"].clone();
     scored["sharpe"] = json!(assessment.backtests.get(assess::MODEL).and_then(|f| f.sharpe));
+    scored[judge::RETURNS] = json!(assessment.equity.get(assess::MODEL).map(judge::returns_by_day));
     let trial = Trial {
-        track,
+        track: verdict.track,
         scored_from: assessment.test.from,
         scored_until: assessment.test.to,
         n_samples: assessment.test.n as u64,
         n_days: assessment.test.n_days as u64,
         metrics: scored,
+        passed: Some(verdict.passed),
     };
     let gate = Some(serde_json::to_value(&verdict)?);
     let members = seats.places.clone();
@@ -780,36 +793,36 @@ fn judge(
     work: &Work<'_>,
     predictor: &Predictor,
     assessment: &Assessment,
-    track: Track,
+    recipe: &Value,
     cast: &mut Cast,
     bench: &Bench,
 ) -> anyhow::Result<(Verdict, Vec<LeftOut>)> {
     let Work { app, line, gathered, folds, .. } = *work;
     let (material, samples) = (&gathered.material, &folds.test.samples);
-    let production = cast.production().map(|row| (row.version, row.seen_until));
-    let (policy, left_out) = cast.policy(material, samples, folds.classes.len())?;
+    let policy = Policy::of(app, line, cast, material, samples, folds.classes.len())?;
     let answers = &assessment.answers;
-    let reference_sharpe = match production {
-        Some(_) => assess::trades(material, line, samples, &policy).figures.sharpe,
+    let reference_sharpe = match &policy {
+        Some(policy) => policy.sharpe,
         None => assessment.backtests.get(assess::INDICATOR).and_then(|figures| figures.sharpe),
     };
-    let trades = assessment.equity.get(assess::MODEL);
     let row = samples.last().map_or(0, |sample| sample.row);
     let case = Case {
-        track,
+        recipe,
         candidate: &answers.model,
-        incumbent: production
-            .map(|(version, seen)| (version, &policy, seen.unwrap_or(assessment.seen_until.at()))),
+        incumbent: policy.as_ref().map(Policy::standing),
         class_prior: &answers.majority,
         indicator: &answers.indicator,
         train_accuracy: Some(assessment.train.accuracy),
         validation_accuracy: Some(assessment.validation.accuracy),
+        gap_error: judge::gap_error(&assessment.train, &assessment.validation),
         latency_ms: judge::latency_ms(predictor, material, row),
-        returns: trades.map_or(&[], |trades| &trades.daily_returns),
+        trades: assessment.equity.get(assess::MODEL),
         reference_sharpe,
         pbo: None,
+        until: judge::settled_at(samples),
     };
-    Ok((judge::verdict(&case, bench, line, app), left_out))
+    let verdict = judge::verdict(&case, bench, line);
+    Ok((verdict, policy.map_or(Vec::new(), |policy| policy.left_out)))
 }
 
 /// Puts the class balance into the report, and what should be known of it and of the parts.
@@ -829,14 +842,46 @@ fn samples(folds: &Folds) -> Samples {
     Samples { train: folds.train.len(), validation: folds.validation.len(), test: folds.test.len() }
 }
 
-/// What makes a model of another kind, and its version a new major.
-fn recipe(line: &LineConfig) -> Value {
-    json!({"features": line.features, "lookback": line.lookback, "label": line.label, "model": line.model})
+/// What the line's configuration and the flags ask of a training from scratch; what a run does by itself (a range that is
+/// extended back, a longer test part), the seed and the fine-tune are not in it.
+fn recipe(settings: &Settings) -> Value {
+    let Settings { line, days, fit, .. } = settings;
+    recipe_of(line, *days, fit.epochs)
+}
+
+/// The recipe of a training as configured.
+pub(super) fn configured_recipe(line: &LineConfig) -> Value {
+    recipe_of(line, line.weekly.days, line.weekly.epochs)
+}
+
+fn recipe_of(line: &LineConfig, days: u32, epochs: u32) -> Value {
+    let horizon: Map<String, Value> = line
+        .timeframes
+        .iter()
+        .map(|timeframe| (timeframe.name().to_owned(), timeframe.horizon().num_minutes().into()))
+        .collect();
+    let mut recipe = json!(line.weekly);
+    if let Value::Object(weekly) = &mut recipe {
+        weekly.remove("min_samples");
+    }
+    recipe["days"] = days.into();
+    recipe["epochs"] = epochs.into();
+    recipe["features"] = json!(line.features);
+    recipe["lookback"] = json!(line.lookback);
+    recipe["label"] = json!(line.label);
+    recipe["horizon"] = horizon.into();
+    recipe["model"] = json!(line.model);
+    recipe["pairs"] = json!(line.pairs);
+    recipe["timeframes"] = json!(line.timeframes);
+    recipe
 }
 
 fn metrics(assessment: &Assessment, recipe: Value) -> Value {
     let mut value = json!(assessment);
     value["recipe"] = recipe;
+    value[judge::TRAIN_GAP] =
+        json!((assessment.train.accuracy - assessment.validation.accuracy).abs());
+    value[judge::GAP_ERROR] = json!(judge::gap_error(&assessment.train, &assessment.validation));
     // What it was worth by day: production is held against this later.
     value[ANSWER_DAYS] = json!(assessment.answers.model.days());
     value[TEST_DAYS] = json!(assessment.comparisons.get(assess::MAJORITY).map(|found| &found.days));

@@ -316,8 +316,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// The last instant that a model, or any ancestor of it, was trained, tuned, calibrated or selected on. Figures on what
-/// was decided up to it are in sample, whatever they look like.
+/// The last instant that a model, or any ancestor of it, was trained, tuned or calibrated on. Figures on what was decided up
+/// to it are in sample, whatever they look like. What it was chosen by stands elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SeenUntil(DateTime<Utc>);

@@ -12,7 +12,7 @@ use aifx::{
         trials::Trial,
     },
     fault::{Exit, Fault, find},
-    gate::Track,
+    gate::{Track, Verdict},
     jobs::{doctor, models, promote},
     lineage::{LineName, Period, Status, Version},
     registry::{self, Candidate, LockedLine, Run, RunPlan},
@@ -26,7 +26,8 @@ use crate::support::{Home, TestDatabase, tiny_model};
 
 const SCHEMA: &str = concat!(
     include_str!("../../migrations/V3__registry.sql"),
-    include_str!("../../migrations/V4__repairs.sql")
+    include_str!("../../migrations/V4__repairs.sql"),
+    include_str!("../../migrations/V12__gate.sql")
 );
 
 /// A verdict that lets a version through.
@@ -122,6 +123,7 @@ impl Field {
             actor: "test",
             reason: Some("because"),
             gate: None,
+            selected_until: None,
             forced: false,
             fence: db.next_fence()?,
             as_of: as_of(),
@@ -190,6 +192,7 @@ fn candidate(version: Version) -> Candidate {
                 n_samples: 150,
                 n_days: 12,
                 metrics: json!({"log_loss": 1.05}),
+                passed: None,
             }),
         },
     }
@@ -215,7 +218,7 @@ fn a_published_version_is_one_row_one_directory_one_score_and_one_event() {
     assert!(field.db().completed_in(&line(), Period::weekly(as_of())).expect("read").is_some());
     assert_eq!(field.count("SELECT n_train FROM model_training_log"), 700);
     assert_eq!(field.count("SELECT count(*) FROM trials"), 1);
-    assert_eq!(field.db().count_trials(&line(), as_of()).expect("counted"), 1);
+    assert_eq!(field.db().count_trials(&line(), None, as_of()).expect("counted"), 1);
     let events = field.db().pending_events(10).expect("read");
     let channels: Vec<&str> = events.iter().map(|event| event.channel.as_str()).collect();
     assert_eq!(channels, ["ml:training_started", "ml:training_completed"]);
@@ -276,6 +279,7 @@ fn a_move_made_twice_is_made_once_and_a_stale_one_is_refused() {
         actor: "test",
         reason: None,
         gate: None,
+        selected_until: None,
         forced: false,
         fence: db.next_fence().expect("a number"),
         as_of: as_of(),
@@ -522,6 +526,7 @@ fn request<'a>(models: &'a std::path::Path, line: &'a LineName, of: &str) -> pro
         wait: Duration::ZERO,
         force: false,
         as_of: as_of(),
+        judge: None,
     }
 }
 
@@ -564,9 +569,38 @@ fn the_promote_job_refuses_what_it_must_and_is_done_twice_at_no_harm() {
     // The damage of the production version does not keep another from taking its place.
     let model = models.join("fx-direction/v1.0").join(MODEL);
     std::fs::remove_file(&model).expect("removed");
-    let second = run("v1.1", good).expect("moved");
+    // What passed against the baselines passed against no production; with the lock it is judged anew.
+    let error = run("v1.1", good).expect_err("judged against something else");
+    assert_eq!(exit(&error), Some(Exit::Refused), "{error:#}");
+    let says = format!("{error:#}");
+    assert!(says.contains("judged against the baselines, and production is v1.0"), "{says}");
+    let judged = |against: &str, is_passed: bool, until: &str| -> Verdict {
+        let mut verdict = passed();
+        verdict["against"] = against.into();
+        verdict["passed"] = is_passed.into();
+        verdict["until"] = until.into();
+        let last = field.db().moves(&line, 1).expect("read").pop().and_then(|step| step.move_id);
+        verdict["move_id"] = last.expect("a key").to_string().into();
+        serde_json::from_value(verdict).expect("a verdict")
+    };
+    let anew = |of: &str, verdict: &Verdict, probe| {
+        let judge: promote::Judge<'_> = &|locked| {
+            assert!(locked.is_some(), "judged before the line was locked");
+            Ok(verdict.clone())
+        };
+        let request = promote::Request { judge: Some(judge), ..request(&models, &line, of) };
+        promote::run(&request, &connect, probe)
+    };
+    let until = "2025-10-18T20:00:00Z";
+    let error = anew("v1.1", &judged("v1.0", false, until), good).expect_err("refused anew");
+    assert_eq!(exit(&error), Some(Exit::Refused), "{error:#}");
+    assert_eq!(field.row("v1.1").selected_until, None, "a verdict alone selects by nothing");
+    let second = anew("v1.1", &judged("v1.0", true, until), good).expect("moved");
     assert_eq!(second.from, Some(version("v1.0")));
-    let error = run("v1.0", good).expect_err("damaged");
+    // The days that spoke for it are days that it was chosen by.
+    let selected = field.row("v1.1").selected_until.expect("set by the promotion");
+    assert_eq!(selected.to_rfc3339(), "2025-10-18T20:00:00+00:00");
+    let error = anew("v1.0", &judged("v1.1", true, until), good).expect_err("damaged");
     assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
 }
 
@@ -684,6 +718,11 @@ fn what_a_user_sees_of_promote_models_and_doctor() {
     assert_eq!(keys[..5], ["schema", "line", "from", "to", "seconds"]);
     assert_eq!((&promoted["from"], &promoted["to"]), (&Value::Null, &json!("v1.0")));
     assert!(home.ok(&["promote", "v1.0"]).stdout.contains("v1.0 is production already"));
+    // As if they had been judged against what is in production by now.
+    let verdicts =
+        "UPDATE model_versions SET gate = gate || jsonb_build_object('against', 'v1.0', 'move_id',
+                        (SELECT run_id FROM model_promotions))";
+    field.database.client().execute(verdicts, &[]).expect("judged");
     let planned = home.ok(&["promote", "v1.1", "--dry-run"]).stdout;
     assert!(planned.contains("would move production from v1.0 to v1.1"), "{planned}");
     home.run(&["promote", "v1.7"]).refuses(4, &["has no version v1.7", "the nearest is v1.3"]);
@@ -791,4 +830,94 @@ fn a_commit_whose_answer_was_lost_is_not_made_twice() {
     let stolen = Publication { run_id: other.run_id, fence: other.fence, ..publication };
     let error = field.db().commit_publication(&stolen, Claim::Own).expect_err("taken");
     assert_eq!(exit(&error), Some(Exit::Integrity), "{error:#}");
+}
+
+#[test]
+fn the_registry_at_an_instant_is_what_the_moves_up_to_then_made_of_it() {
+    let field = Field::new();
+    let locked = field.lock();
+    for _ in 0..3 {
+        field.publish(&locked);
+    }
+    for to in ["v1.0", "v1.1", "v1.2"] {
+        field.promote(&locked, to).expect("moved");
+    }
+    // Made on the 1st, the 8th and the 15th, promoted the day after.
+    let client = || field.database.client();
+    for (of, day) in [("v1.0", 1), ("v1.1", 8), ("v1.2", 15)] {
+        let at = |hour: u32| format!("2025-10-{:02}T{hour:02}:00:00Z", day + hour / 24);
+        client()
+            .batch_execute(&format!(
+                "UPDATE model_versions SET created_at = '{}' WHERE version = '{of}';
+                 UPDATE model_promotions SET as_of = '{}' WHERE to_version = '{of}'",
+                at(1),
+                format_args!("2025-10-{:02}T01:00:00Z", day + 1),
+            ))
+            .expect("dated");
+    }
+    let standing = |at: &str| {
+        let (rows, moves) =
+            field.db().standing_at(&line(), at.parse().expect("an instant")).expect("read");
+        let rows = rows.iter().map(|row| format!("{} {}", row.version, row.status));
+        (rows.collect::<Vec<_>>(), moves.len())
+    };
+    assert_eq!(standing("2025-09-30T00:00:00Z"), (vec![], 0));
+    assert_eq!(standing("2025-10-01T12:00:00Z"), (vec!["v1.0 staging".into()], 0));
+    assert_eq!(standing("2025-10-03T00:00:00Z"), (vec!["v1.0 production".into()], 1));
+    let early: Vec<String> = vec!["v1.0 production".into(), "v1.1 staging".into()];
+    assert_eq!(standing("2025-10-08T12:00:00Z"), (early, 1));
+    let late: Vec<String> =
+        vec!["v1.0 archived".into(), "v1.1 archived".into(), "v1.2 production".into()];
+    assert_eq!(standing("2025-11-01T00:00:00Z"), (late, 3));
+    // Names are taken, whenever the versions were made.
+    assert_eq!(locked.next_version(&mut field.db(), false).expect("numbered"), version("v1.3"));
+}
+
+#[test]
+fn the_change_track_counts_its_verdicts_and_neither_forced_moves_nor_the_future() {
+    let field = Field::new();
+    let mut db = field.db();
+    let at = |day: u32| -> DateTime<Utc> {
+        format!("2025-10-{day:02}T01:00:00Z").parse().expect("an instant")
+    };
+    let trial = |track, passed| Trial {
+        track,
+        scored_from: at(1),
+        scored_until: at(2),
+        n_samples: 10,
+        n_days: 2,
+        metrics: json!({"sharpe": 1.0, "returns": {"2025-10-01": 0.01}}),
+        passed,
+    };
+    let mut judge = |of: &str, track, day: u32| {
+        db.record_trial(&line(), version(of), Uuid::now_v7(), &trial(track, Some(true)), at(day))
+            .expect("recorded");
+    };
+    judge("v1.0", Track::Change, 1);
+    judge("v1.1", Track::Change, 2);
+    judge("v1.1", Track::Change, 3);
+    judge("v1.2", Track::Refresh, 4);
+    judge("v2.0", Track::Change, 20);
+    let client = || field.database.client();
+    for (of, forced, day) in [("v1.0", true, 2), ("v1.1", false, 3), ("v2.0", false, 21)] {
+        client()
+            .execute(
+                "INSERT INTO model_promotions (line, action, to_version, forced, as_of, fence)
+                 VALUES ('fx-direction', 'promote', $1, $2, $3, nextval('aifx_fence'))",
+                &[&of, &forced, &at(day)],
+            )
+            .expect("moved");
+    }
+    let mut db = field.db();
+    let mut counted = |but: Option<&str>, day| {
+        db.change_trials(&line(), but.map(version), at(1) - chrono::TimeDelta::days(300), at(day))
+            .expect("counted")
+    };
+    // Three verdicts on two versions; one promotion on a verdict, the other was forced.
+    assert_eq!(counted(None, 10), (3, 1));
+    // Its own promotions are no discoveries of its history, its verdicts count all the same.
+    assert_eq!(counted(Some("v1.1"), 10), (3, 0));
+    assert_eq!(counted(None, 25), (4, 2));
+    assert_eq!(field.db().count_trials(&line(), Some(version("v1.1")), at(10)).expect("n"), 2);
+    assert_eq!(field.db().trial_returns(&line(), None, at(10)).expect("read").len(), 3);
 }

@@ -62,7 +62,9 @@ impl Scene {
             .promoted_at(version)
             .unwrap_or(production.created_at)
             .max(app.as_of - TimeDelta::days(MAX_DAYS));
-        let since = promoted_at.min(month);
+        // The days that it was chosen by are no evidence of what it is worth: it would look better on them than it is.
+        let chosen = production.known_until().unwrap_or(month);
+        let since = promoted_at.min(month).max(chosen).min(app.as_of);
         let trials = cast.trials(app.as_of, line.probation.days).into_iter();
         let watched = trials.map(|trial| trial.since).min().unwrap_or(since).min(since);
         let from = learned.0.min(watched);

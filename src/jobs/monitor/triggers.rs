@@ -1,7 +1,8 @@
 //! What follows from what was seen: which training is wanted, why, and whether it may start now.
 //!
 //! A missed job of the schedule is caught up by itself; what has gone stale is trained from scratch, and what has merely not
-//! learned of late is fine-tuned. Whether a job has run within its cool-down is read from the training log: nothing is
+//! learned of late is fine-tuned. What did not help is not repeated as often: each refusal of a training that was asked for
+//! doubles the cool-down until something is promoted, and labels that are nearly all of one class are no cause for a training. Whether a job has run within its cool-down is read from the training log: nothing is
 //! remembered elsewhere. Not here: the jobs, the gate that decides what they are worth.
 
 use std::time::Duration;
@@ -12,14 +13,86 @@ use serde::Serialize;
 use super::LineWatch;
 use crate::{
     config::{App, LineConfig, TriggerAction, Triggers},
-    db::training_log::JobTimes,
+    db::{Db, model_versions::VersionRow, promotions::Action, training_log::JobTimes},
     fault::{self, Exit, Fault},
+    gate::Verdict,
     jobs::{Watch, daily, monthly, overdue::Overdue, weekly},
     lineage::LineName,
 };
 
 /// A fine-tune looks back no further than two weeks.
 const MAX_HOURS: u32 = 14 * 24;
+
+/// A line whose labels are of one class in more than this share has labels to change, not a model to train.
+const MAX_CLASS_SHARE: f64 = 0.6;
+/// The cool-down is doubled at most so often: three days become 24.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// What became of the trainings before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Past {
+    /// Trainings that something else than the schedule asked for and that the gate refused, since the last promotion.
+    pub(super) refusals: u32,
+    /// Share of the commonest class among the labels of the last training from scratch.
+    pub(super) largest_class: Option<f64>,
+    /// Whether the gate refused the last training of the schedule, and not for want of evidence.
+    pub(super) refused_on_evidence: bool,
+}
+
+impl Past {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) fn gather(
+        db: &mut Db,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Past> {
+        let (rows, moves) = db.standing_at(line, as_of)?;
+        let promoted = moves.iter().rev().find(|step| step.action == Action::Promote.name());
+        let periods = db.periods_of_versions(line, as_of)?;
+        let verdict = |row: &VersionRow| -> Option<Verdict> {
+            serde_json::from_value(row.gate.clone()?).ok()
+        };
+        let periods = &periods;
+        let of_period = |prefix: &'static str| {
+            let made = move |row: &&VersionRow| {
+                periods
+                    .iter()
+                    .any(|(version, period)| *version == row.version && period.starts_with(prefix))
+            };
+            rows.iter().filter(made)
+        };
+        let since = |row: &&VersionRow| promoted.is_none_or(|step| row.created_at > step.as_of);
+        let refusals = of_period("asked:")
+            .filter(since)
+            .filter(|row| verdict(row).is_some_and(|verdict| !verdict.passed))
+            .count();
+        let newest = |rows: &mut dyn Iterator<Item = &'_ VersionRow>| -> Option<VersionRow> {
+            rows.max_by_key(|row| (row.created_at, row.version)).cloned()
+        };
+        let scheduled = newest(&mut of_period("weekly:"));
+        let scratch = newest(&mut rows.iter().filter(|row| row.version.daily().is_none()));
+        let shares = scratch.and_then(|row| {
+            let kept = row.metrics.pointer("/train/truth_shares")?.clone();
+            serde_json::from_value::<Vec<f64>>(kept).ok()
+        });
+        Ok(Past {
+            refusals: u32::try_from(refusals).unwrap_or(u32::MAX),
+            largest_class: shares.and_then(|shares| shares.into_iter().max_by(f64::total_cmp)),
+            refused_on_evidence: scheduled
+                .as_ref()
+                .and_then(verdict)
+                .is_some_and(|verdict| !verdict.passed && !verdict.lacks_evidence()),
+        })
+    }
+
+    /// How long a training that was asked for waits after the last one.
+    fn cooldown(&self, triggers: &Triggers) -> TimeDelta {
+        TimeDelta::hours(triggers.cooldown_hours.into()) * (1 << self.refusals.min(MAX_DOUBLINGS))
+    }
+}
 
 /// A job that is wanted, and what became of it.
 #[derive(Debug, Clone, Serialize)]
@@ -44,11 +117,12 @@ pub(super) fn wanted(
     overdue: &[Overdue],
     n_new: usize,
     last: &[JobTimes],
+    past: &Past,
     triggers: &Triggers,
     as_of: DateTime<Utc>,
 ) -> Vec<Trigger> {
     let trigger = |job: &'static str, reason: String, missed_since: Option<DateTime<Utc>>| {
-        let held = held(job, missed_since, last, triggers, as_of);
+        let held = held(job, missed_since, last, past, triggers, as_of);
         Trigger { job, reason, missed: missed_since.is_some(), hours: None, held, ended: None }
     };
     // A model from scratch comes before its refresh, and both before the ranking.
@@ -61,7 +135,9 @@ pub(super) fn wanted(
     let is_cause = |name: &str| match name {
         "drift" | "concept" => triggers.drift,
         "collapse" => triggers.collapse,
-        "accuracy" | "model-age" => true,
+        "accuracy" => true,
+        // The schedule has just tried, and the days spoke against it: another try on nearly the same days is no cure of age.
+        "model-age" => !past.refused_on_evidence,
         _ => false,
     };
     let causes = seen.alarms.iter().filter(|alarm| alarm.rings && is_cause(alarm.name));
@@ -96,16 +172,28 @@ fn held(
     job: &str,
     missed_since: Option<DateTime<Utc>>,
     last: &[JobTimes],
+    past: &Past,
     triggers: &Triggers,
     as_of: DateTime<Utc>,
 ) -> Option<String> {
     if triggers.action == TriggerAction::Ask {
         return Some("triggers.action is ask".into());
     }
+    let one_sided = past.largest_class.filter(|share| *share > MAX_CLASS_SHARE);
+    if let Some(share) = one_sided.filter(|_| missed_since.is_none()) {
+        return Some(format!(
+            "{:.0} % of the labels are of one class, which no training cures: another label rule does",
+            100.0 * share
+        ));
+    }
     // The training log calls `train-daily` daily.
     let (_, name) = job.split_once('-')?;
     let began = last.iter().find(|run| run.job == name)?.began;
-    let until = began + TimeDelta::hours(triggers.cooldown_hours.into());
+    let cooldown = match missed_since {
+        Some(_) => TimeDelta::hours(triggers.cooldown_hours.into()),
+        None => past.cooldown(triggers),
+    };
+    let until = began + cooldown;
     let tried = missed_since.is_none_or(|since| began >= since);
     (tried && as_of < until).then(|| {
         format!(
@@ -151,7 +239,7 @@ pub(super) fn start(
                 reason,
                 device,
                 wait,
-                as_of_given: true,
+                as_of_given: app.as_of_given,
                 triggered: !trigger.missed,
                 ..weekly::Request::default()
             };
@@ -223,14 +311,14 @@ mod tests {
                     last: &[JobTimes],
                     triggers: &Triggers|
          -> Vec<_> {
-            let list = wanted(seen, late, n_new, last, triggers, now).into_iter();
+            let list = wanted(seen, late, n_new, last, &Past::default(), triggers, now).into_iter();
             list.map(|one| (one.job, one.missed, one.held.is_some())).collect()
         };
         assert_eq!(jobs(&seen(&["disk", "data", "overdue"]), &[], 499, &[], &triggers), []);
         assert_eq!(jobs(&seen(&[]), &[], 500, &[], &triggers), [("train-daily", false, false)]);
         let stale = seen(&["collapse", "model-age"]);
         assert_eq!(jobs(&stale, &[], 900, &[], &triggers), [("train-weekly", false, false)]);
-        let reason = &wanted(&stale, &[], 0, &[], &triggers, now)[0].reason;
+        let reason = &wanted(&stale, &[], 0, &[], &Past::default(), &triggers, now)[0].reason;
         assert_eq!(reason, "collapse: why; model-age: why");
         let late = |job| Overdue { job, since: at("2025-10-19T01:00:00Z"), missed: 2, last: None };
         assert_eq!(
@@ -259,5 +347,54 @@ mod tests {
             [("train-weekly", false, true)]
         );
         assert_eq!(jobs(&seen(&["drift"]), &[], 0, &[], &ask), []);
+    }
+
+    #[test]
+    fn what_did_not_help_is_not_repeated_as_often() {
+        let now = at("2025-10-21T12:20:00Z");
+        let triggers = Triggers::default();
+        let ran = |began| [JobTimes { job: "weekly".into(), began: at(began), completed: None }];
+        let of = |ringing: &[&'static str], late: &[Overdue], last: &[JobTimes], past: &Past| {
+            let list = wanted(&seen(ringing), late, 0, last, past, &triggers, now).into_iter();
+            list.map(|one| (one.job, one.held)).collect::<Vec<_>>()
+        };
+        let past = |refusals| Past { refusals, ..Past::default() };
+        // Three days after the last; each refusal doubles them, up to 24.
+        for (refusals, began, is_held) in [
+            (0, "2025-10-18T12:20:00Z", false),
+            (1, "2025-10-18T12:20:00Z", true),
+            (1, "2025-10-15T12:20:00Z", false),
+            (2, "2025-10-15T12:20:00Z", true),
+            (9, "2025-09-27T12:21:00Z", true),
+            (9, "2025-09-27T12:20:00Z", false),
+        ] {
+            let list = of(&["collapse"], &[], &ran(began), &past(refusals));
+            assert_eq!(
+                (list[0].0, list[0].1.is_some()),
+                ("train-weekly", is_held),
+                "{refusals} {began}"
+            );
+        }
+        // Labels of one class: only a missed run trains.
+        let one_sided = Past { largest_class: Some(0.61), ..Past::default() };
+        let list = of(&["collapse"], &[], &[], &one_sided);
+        assert!(
+            list[0].1.as_ref().is_some_and(|why| why.contains("61 % of the labels")),
+            "{list:?}"
+        );
+        let late = Overdue {
+            job: "train-weekly",
+            since: at("2025-10-19T01:00:00Z"),
+            missed: 1,
+            last: None,
+        };
+        assert_eq!(of(&["collapse"], &[late], &[], &one_sided), [("train-weekly", None)]);
+        let even = Past { largest_class: Some(0.6), ..Past::default() };
+        assert_eq!(of(&["collapse"], &[], &[], &even), [("train-weekly", None)]);
+        // Age alone does not ask again for what the days have just spoken against; anything else does.
+        let refused = Past { refused_on_evidence: true, ..Past::default() };
+        assert_eq!(of(&["model-age"], &[], &[], &refused), []);
+        assert_eq!(of(&["model-age", "drift"], &[], &[], &refused), [("train-weekly", None)]);
+        assert_eq!(of(&["model-age"], &[], &[], &Past::default()), [("train-weekly", None)]);
     }
 }
