@@ -35,7 +35,7 @@ pub struct EnsembleConfig {
     pub entry: f64,
     /// Weight of the class prior in the first mixture of a line.
     pub prior: f64,
-    /// Networks that the first training of a line makes.
+    /// Networks that the first training of a line makes, of `members` at most.
     pub first: usize,
 }
 
@@ -69,11 +69,6 @@ impl EnsembleConfig {
                 problems
                     .push((key, format!("{key}: {value} does not lie between {low} and {high}")));
             }
-        }
-        if self.first > self.members {
-            let why =
-                format!("first: {} networks do not fit into {} members", self.first, self.members);
-            problems.push(("first", why));
         }
         problems
     }

@@ -149,7 +149,7 @@ fn the_history_gives_the_weights_of_any_list_at_any_instant() {
 #[test]
 fn settings_that_cannot_be_are_named() {
     let wrong =
-        EnsembleConfig { members: 0, rate: 1.5, share: f64::NAN, entry: 1.0, prior: 0.0, first: 9 };
+        EnsembleConfig { members: 0, rate: 1.5, share: f64::NAN, entry: 1.0, prior: 0.0, first: 0 };
     let keys: Vec<&str> = wrong.problems().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["members", "rate", "share", "entry", "prior", "first"]);
     assert!(EnsembleConfig::default().problems().is_empty());

@@ -22,6 +22,8 @@ pub struct Joining<'a> {
     pub network: &'a Predictions<Unseen>,
     /// Class shares of its training part, on the same samples.
     pub class_prior: &'a Predictions<Unseen>,
+    /// The network whose place and weight it takes: its name and its answers to the same samples.
+    pub replaces: Option<(&'a str, &'a Predictions<Unseen>)>,
     /// Time of one prediction by all networks together, milliseconds.
     pub latency_ms: f64,
     /// What the mixture answers as now: a version's name.
@@ -33,7 +35,11 @@ pub struct Joining<'a> {
 /// Whether it is sound: its probabilities move, it is not shown worse than knowing nothing, and all of them together answer
 /// in time.
 pub fn admit(joining: &Joining<'_>, config: &GateConfig) -> Verdict {
-    let rules = vec![moves(joining), class_prior(joining, config), latency(joining, config)];
+    let mut rules =
+        vec![moves(joining), not_worse(joining, ("the class prior", joining.class_prior), config)];
+    // What enters with a weight that another has earned is held against that one too.
+    rules.extend(joining.replaces.map(|replaced| not_worse(joining, replaced, config)));
+    rules.push(latency(joining, config));
     let figures = joining.network.figures();
     Verdict {
         passed: !rules.iter().any(|rule| rule.verdict.refuses()),
@@ -69,11 +75,14 @@ fn moves(joining: &Joining<'_>) -> Rule {
     rule.measured(widest, detail)
 }
 
-fn class_prior(joining: &Joining<'_>, config: &GateConfig) -> Rule {
-    let rule = Rule::new("not worse than", Bound::AtLeast, Unit::P)
-        .against("the class prior")
-        .threshold(LEVEL);
-    let comparison = match evaluate::compare(joining.network, joining.class_prior) {
+/// Passes unless the network is shown worse than `other` at [`LEVEL`].
+fn not_worse(
+    joining: &Joining<'_>,
+    (name, other): (&str, &Predictions<Unseen>),
+    config: &GateConfig,
+) -> Rule {
+    let rule = Rule::new("not worse than", Bound::AtLeast, Unit::P).against(name).threshold(LEVEL);
+    let comparison = match evaluate::compare(joining.network, other) {
         Ok(comparison) => comparison,
         Err(error) => return rule.measured(None, format!("not enough evidence: {error}")),
     };
@@ -85,7 +94,7 @@ fn class_prior(joining: &Joining<'_>, config: &GateConfig) -> Rule {
     };
     let days: Vec<f64> = comparison.days.iter().map(|day| day.log_loss).collect();
     let detail = format!(
-        "log-loss {} by {:.4} nats a day than that of the class prior ({} days, {} samples)",
+        "log-loss {} by {:.4} nats a day than that of {name} ({} days, {} samples)",
         if found.effect < 0.0 { "worse" } else { "better" },
         found.effect.abs(),
         test.n_days,
@@ -123,6 +132,7 @@ mod tests {
         let joining = Joining {
             network: &network,
             class_prior: &prior,
+            replaces: None,
             latency_ms,
             against: "v1.0",
             n_trials: 2,
@@ -154,5 +164,34 @@ mod tests {
         assert_eq!(refusals(&verdict(|_| [0.2, 0.6, 0.2], 3, 2.0)), ["probabilities move"]);
         assert_eq!(refusals(&verdict(noise, 20, 2e3)), ["latency"]);
         assert!(verdict(noise, 2, 2.0).passed, "few days show nothing against it");
+    }
+
+    #[test]
+    fn a_fine_tune_takes_a_place_unless_it_is_shown_worse_than_what_had_it() {
+        let sure = |right: f64| {
+            move |i: usize| {
+                let mut row = [(1.0 - right) / 2.0; 3];
+                // Not the same on all days, so that the days have a spread.
+                row[i % 3] = right - ((i / 24) % 3) as f64 / 100.0;
+                let rest = (1.0 - row[i % 3]) / 2.0;
+                std::array::from_fn(|k| if k == i % 3 { row[i % 3] } else { rest })
+            }
+        };
+        let of = |tuned: f64, untouched: f64| {
+            let (network, untouched) = (answers(sure(tuned), 14), answers(sure(untouched), 14));
+            let prior = answers(|_| [1.0 / 3.0; 3], 14);
+            let joining = Joining {
+                network: &network,
+                class_prior: &prior,
+                replaces: Some(("v1.0", &untouched)),
+                latency_ms: 1.0,
+                against: "v1.0",
+                n_trials: 2,
+            };
+            refusals(&admit(&joining, &GateConfig::default()))
+        };
+        assert_eq!(of(0.45, 0.45), [] as [&str; 0]);
+        assert_eq!(of(0.5, 0.45), [] as [&str; 0]);
+        assert_eq!(of(0.45, 0.5), ["not worse than v1.0"], "though far better than the prior");
     }
 }

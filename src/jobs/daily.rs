@@ -38,7 +38,7 @@ use crate::{
     evaluate::{self, Comparison, Figures, Predictions, Unseen},
     fault::Fault,
     features::Features,
-    gate::{Preset, Verdict},
+    gate::{self, Preset, Verdict},
     inference::Predictor,
     labels::{LabelBalance, LabelRule},
     lineage::{LineName, Member, Period, SeenUntil, Version},
@@ -431,7 +431,9 @@ fn gather(
     drop(db);
     let material = Material::of(candles, &past, set, line);
     let samples = material.samples(line)?;
-    let learned = lesson(&samples, app.as_of, cast.seen_until(parent), settings.hours);
+    let actor = cast.actor(parent).map_err(Fault::integrity)?;
+    let seen = Some(actor.network_seen_until.at());
+    let learned = lesson(&samples, app.as_of, seen, settings.hours);
     if learned.len() < settings.min_samples {
         return Ok(Gathered::Skip(format!(
             "{} labelled samples that {parent} has not seen, of {MAX_LESSON_DAYS} trading days at most, where {} are needed",
@@ -439,7 +441,6 @@ fn gather(
             settings.min_samples
         )));
     }
-    let actor = cast.actor(parent).map_err(Fault::integrity)?;
     if let Some(why) = outside(actor, &material, app.as_of, settings.hours)? {
         return Ok(Gathered::Skip(why));
     }
@@ -644,7 +645,7 @@ fn rehearse(
         let at = app.as_of - TimeDelta::days(back);
         let asked = decided_within(&night.samples, at, at + TimeDelta::days(1));
         let production = night.cast.production_at(at);
-        let seen = production.and_then(|version| night.cast.seen_until(version));
+        let seen = production.and_then(|version| night.cast.network_seen_until(version));
         let learned = lesson(&night.samples, at, seen, settings.hours);
         let mut morning = Morning {
             at,
@@ -782,7 +783,19 @@ impl Work<'_> {
         let tuned_trades = trades(&rehearsal.tuned);
         let row = night.learned.last().map_or(0, |sample| sample.row);
         let parent = night.cast.loaded(night.parent).map_err(Fault::integrity)?;
-        let latency = |predictor| judge::latency_ms(predictor, &night.material, row);
+        let latency = |predictor: &Predictor| judge::latency_ms(predictor, &night.material, row);
+        if night.cast.row(night.parent).is_some_and(|row| !row.members.is_empty()) {
+            let name = night.parent.to_string();
+            let joining = gate::Joining {
+                network: &rehearsal.tuned,
+                class_prior: &rehearsal.prior,
+                replaces: Some((&name, &rehearsal.untouched)),
+                latency_ms: parent.networks().into_iter().map(latency).sum(),
+                against: &name,
+                n_trials: bench.n_trials() + 1,
+            };
+            return Ok(gate::admit(&joining, &line.gate));
+        }
         let parent_ms = Some(latency(&parent.predictor));
         let case = Case {
             recipe: night.recipe(),

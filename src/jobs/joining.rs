@@ -52,7 +52,8 @@ impl Plan {
         if !mixture::is_mixture(line) {
             return Plan::Alone;
         }
-        let first = Plan::First(u32::try_from(line.ensemble.first).unwrap_or(1));
+        let first =
+            Plan::First(u32::try_from(line.ensemble.first.min(line.ensemble.members)).unwrap_or(1));
         let Some(row) = production else { return first };
         // The horizon follows from the timeframe, the classes from the rule.
         if label_of(row) != Some(line.label) {

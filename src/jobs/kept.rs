@@ -1,7 +1,7 @@
 //! What a line goes on with where its configuration leaves it open: a default that changes does not change a line that lives.
 //!
-//! A line that has versions and no written `label` keeps the rule of its newest version, and likewise `weekly.days`; only a
-//! line without versions gets the defaults. Not here: what versions refine or score (their own `metadata.json` decides that).
+//! A line that has versions and no written `label` keeps the rule of its newest version, and likewise `weekly.days`; one whose
+//! versions answer alone goes on so until `ensemble.members` is written. Only a line without versions gets the defaults. Not here: what versions refine or score (their own `metadata.json` decides that).
 
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub(crate) struct Kept {
 /// When the database fails.
 pub(crate) fn line_of(app: &App, name: &LineName, line: &LineConfig) -> anyhow::Result<Kept> {
     let open = Open::of(app, name, line);
-    if !open.label && !open.days {
+    if !open.any() {
         return Ok(Kept { line: line.clone(), notes: Vec::new() });
     }
     with(app, &mut app.db("labels")?, name, line)
@@ -47,7 +47,7 @@ pub(crate) fn with(
 ) -> anyhow::Result<Kept> {
     let open = Open::of(app, name, line);
     let mut kept = Kept { line: line.clone(), notes: Vec::new() };
-    if !open.label && !open.days {
+    if !open.any() {
         return Ok(kept);
     }
     let mut rows = db.versions(Some(name))?;
@@ -79,6 +79,14 @@ pub(crate) fn with(
         ));
         kept.line.weekly.days = days;
     }
+    if open.members && rows.iter().all(|row| row.members.is_empty()) && line.ensemble.is_mixture() {
+        kept.notes.push(format!(
+            "no `ensemble` is written under {name}, whose versions answer alone, so the next one does too; with \
+             `ensemble: {{members: {}}}` it would join the one in production",
+            line.ensemble.members
+        ));
+        kept.line.ensemble.members = 1;
+    }
     Ok(kept)
 }
 
@@ -89,13 +97,23 @@ struct Open {
     /// Not even which rule.
     rule: bool,
     days: bool,
+    members: bool,
 }
 
 impl Open {
     fn of(app: &App, name: &LineName, line: &LineConfig) -> Open {
         let open = |key: &str| app.origin(&format!("lines.{name}.{key}")) == Origin::Default;
         let bare = matches!(line.label, LabelRule::Volatility { .. }) && open("label.multiple");
-        Open { label: open("label") || bare, rule: open("label"), days: open("weekly.days") }
+        Open {
+            label: open("label") || bare,
+            rule: open("label"),
+            days: open("weekly.days"),
+            members: open("ensemble.members"),
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.label || self.days || self.members
     }
 }
 

@@ -324,9 +324,9 @@ impl Cast {
         self.rows.iter().find(|row| row.version == version)
     }
 
-    /// The last instant that a version or an ancestor learned from.
-    pub(crate) fn seen_until(&self, version: Version) -> Option<DateTime<Utc>> {
-        self.row(version)?.seen_until
+    /// The last instant that a version's own network learned from, or any that it was made from; none where it cannot be loaded.
+    pub(crate) fn network_seen_until(&mut self, version: Version) -> Option<DateTime<Utc>> {
+        Some(self.actor(version).ok()?.network_seen_until.at())
     }
 
     /// The version that was in production at an instant.

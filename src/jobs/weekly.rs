@@ -781,6 +781,7 @@ fn admit(
     let joining = gate::Joining {
         network: &assessment.answers.model,
         class_prior: &assessment.answers.majority,
+        replaces: None,
         latency_ms: others + of(predictor),
         against: &production.to_string(),
         n_trials: bench.n_trials() + 1,

@@ -16,6 +16,7 @@ mod import;
 mod labels;
 mod model_files;
 mod nights;
+mod promotions;
 mod registry;
 mod report;
 mod spine;

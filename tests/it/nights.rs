@@ -18,6 +18,7 @@ lines:
     timeframes: [1h]
     lookback: 12
     model: {kind: lstm, hidden: [6], dense: 4, dropout: [0.1, 0.1]}
+    ensemble: {members: 1}
     weekly: {days: 60, epochs: 4, min_samples: 200}
     daily: {min_samples: 30, rehearse_days: 8, epochs: 2}
     triggers: {action: ask}

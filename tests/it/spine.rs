@@ -14,6 +14,7 @@ lines:
     pairs: [EUR/USD, GBP/USD]
     timeframes: [1h]
     model: {kind: lstm, hidden: [8, 6], dense: 4, dropout: [0.1, 0.1, 0.1]}
+    ensemble: {members: 1}
     weekly: {days: 60, epochs: 3, min_samples: 300}
 ";
 
