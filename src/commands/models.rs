@@ -84,7 +84,7 @@ pub(super) fn run(args: &ModelsArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
             ui.show(&models::verify_version(&mut db()?, &at, line()?, version)?)
         }
         Action::Verify { version: None } => {
-            ui.show(&models::verify(&mut db()?, &at, args.line.as_ref())?)
+            ui.show(&models::verify_with_weights(&app, &mut db()?, args.line.as_ref())?)
         }
         Action::Prune { keep_days, dry_run, wait } => {
             let wait = Duration::from_secs(wait);

@@ -100,10 +100,10 @@ pub(super) fn insert_answers(
     let pairs: Vec<String> = with.iter().map(|one| one.pair.to_string()).collect();
     let timeframes: Vec<&str> = with.iter().map(|one| one.timeframe.name()).collect();
     let candles: Vec<DateTime<Utc>> = with.iter().map(|one| one.candle_at).collect();
-    let width = i32::try_from(width).unwrap_or(i32::MAX);
+    let width = i64::try_from(width).unwrap_or(i64::MAX);
     tx.execute(
         "INSERT INTO member_answers (line, version, pair, timeframe, candle_timestamp, answered_as_of, probabilities)
-         SELECT $1, $2, s.pair, s.timeframe, s.candle, $3, ($4::real[])[(s.n - 1) * $5 + 1 : s.n * $5]
+         SELECT $1, $2, s.pair, s.timeframe, s.candle, $3, ($4::real[])[((s.n - 1) * $5::bigint + 1)::int : (s.n * $5::bigint)::int]
            FROM unnest($6::text[], $7::text[], $8::timestamptz[]) WITH ORDINALITY AS s(pair, timeframe, candle, n)
          ON CONFLICT DO NOTHING",
         &[

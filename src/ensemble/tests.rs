@@ -1,3 +1,5 @@
+//! The hand-computed example (tests/golden/ensemble.py), and what holds of any members: bounds, sums, order of events.
+
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -151,7 +153,7 @@ fn settings_that_cannot_be_are_named() {
     let wrong =
         EnsembleConfig { members: 0, rate: 1.5, share: f64::NAN, entry: 1.0, prior: 0.0, first: 0 };
     let keys: Vec<&str> = wrong.problems().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["members", "rate", "share", "entry", "prior", "first"]);
+    assert_eq!(keys, ["members", "first", "rate", "share", "entry", "prior"]);
     assert!(EnsembleConfig::default().problems().is_empty());
 }
 

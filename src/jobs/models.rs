@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::mixture;
 use crate::{
     artifact::{self, LineDir, Problem, REPORT},
+    config::App,
     db::{Db, model_versions::VersionRow},
     fault::Fault,
     lineage::{LineName, Status, Version},
@@ -209,6 +211,33 @@ pub fn verify(db: &mut Db, models: &Path, line: Option<&LineName>) -> anyhow::Re
         problems.extend(registry::audit(models, &line, &rows, last_move.as_ref())?);
     }
     Ok(Verification { ok: problems.is_empty(), n_versions, problems })
+}
+
+/// [`verify`], and the weights of every mixture computed anew from the answers and classes that they follow from.
+///
+/// # Errors
+/// When database or disk fail. Damage is a result, not an error.
+pub fn verify_with_weights(
+    app: &App,
+    db: &mut Db,
+    line: Option<&LineName>,
+) -> anyhow::Result<Verification> {
+    let mut found = verify(db, &app.models(), line)?;
+    let lines = match line {
+        Some(line) => BTreeSet::from([line.clone()]),
+        None => lines(db, &app.models())?,
+    };
+    for line in lines {
+        for differs in mixture::verify(app, db, &line)? {
+            let what = format!("weights of {}", differs.day);
+            found.problems.push(Problem {
+                line: Some(line.clone()),
+                ..Problem::of(what, format!("not what follows from the rows: {}", differs.why))
+            });
+        }
+    }
+    found.ok = found.problems.is_empty();
+    Ok(found)
 }
 
 /// Recomputes every checksum of one version.

@@ -378,12 +378,14 @@ impl Cast {
             .seen_until
             .ok_or_else(|| Fault::integrity(format!("what {version} has seen is not recorded")))?;
         let predictor = loading::predictor(&files)?;
-        let network_seen_until = loading::network_seen_until(&files)?;
-        let mixture = match row.members.is_empty() {
-            true => None,
-            false => Some(self.mixture(row, &predictor, &files)?),
-        };
         let seen_until = SeenUntil::new(seen_until);
+        let (network_seen_until, mixture) = match row.members.is_empty() {
+            true => (seen_until, None),
+            false => {
+                let own = loading::network_seen_until(&files)?;
+                (own, Some(self.mixture(row, &predictor, &files)?))
+            }
+        };
         Ok(Actor { version, seen_until, predictor, network_seen_until, mixture, files })
     }
 

@@ -14,6 +14,7 @@ mod faults;
 mod house;
 mod import;
 mod labels;
+mod mixture;
 mod model_files;
 mod nights;
 mod promotions;

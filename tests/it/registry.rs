@@ -27,6 +27,7 @@ use crate::support::{Home, TestDatabase, tiny_model};
 const SCHEMA: &str = concat!(
     include_str!("../../migrations/V3__registry.sql"),
     include_str!("../../migrations/V4__repairs.sql"),
+    include_str!("../../migrations/V10__ensemble.sql"),
     include_str!("../../migrations/V12__gate.sql")
 );
 
