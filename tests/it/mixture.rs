@@ -164,18 +164,19 @@ fn trainings_join_production_and_what_happens_moves_their_weights() {
 
     // Every stored weight follows from the rows, to the bit; one that was changed is named, and so is a member's file.
     field.database.client().execute("UPDATE ensemble_weights SET weights[2] = weights[2] + 1e-12, weights[3] = weights[3] - 1e-12 WHERE day = '2025-09-24'", &[]).expect("changed");
-    field.home.run(&["models", "verify"]).refuses(7, &["weights of 2025-09-24"]);
-    field
-        .home
-        .write("models/fx-direction/v1.1-daily-20250930/members/v1.0-seed1/metadata.json", "{}");
-    field
-        .home
-        .run(&["models", "verify", "v1.1-daily-20250930"])
-        .refuses(7, &["members/v1.0-seed1/metadata.json"]);
-    field
-        .home
-        .run(&["--as-of", "2025-10-06T10:00:00Z", "predict"])
-        .refuses(7, &["members/v1.0-seed1/metadata.json"]);
+    let problems = |args: &[&str]| {
+        let found = field.home.run(&[args, &["--json"]].concat());
+        assert_eq!(found.status, 7, "{} {}", found.stdout, found.stderr);
+        found.document()["problems"].clone()
+    };
+    let found = problems(&["models", "verify"]);
+    assert_eq!(found[0]["version"], "weights of 2025-09-24", "{found}");
+    let file = "members/v1.0-seed1/metadata.json";
+    field.home.write(&format!("models/fx-direction/v1.1-daily-20250930/{file}"), "{}");
+    let found = problems(&["models", "verify", "v1.1-daily-20250930"]);
+    assert_eq!(found[0]["file"], file, "{found}");
+    let answered = field.home.ok(&["--as-of", "2025-10-06T10:00:00Z", "predict"]);
+    assert!(answered.stderr.contains("cannot answer") && answered.stderr.contains(file));
 }
 
 #[test]
