@@ -171,7 +171,6 @@ class Versions:
         self.scratch = [(at, version) for at, version, is_scratch in self.made if is_scratch]
         self.wanted = {}
         self.answers = {}
-        self.members_of = {}
         self.classes = None
 
     def want(self, version, begin, end):
@@ -181,11 +180,6 @@ class Versions:
     def succession(self, made):
         """From each version on, until the next one is made."""
         return [(version, at, made[i + 1][0] if i + 1 < len(made) else self.end) for i, (at, version) in enumerate(made)]
-
-    def members(self, version):
-        file = self.home.folder / "models" / LINE / version / "metadata.json"
-        members = json.loads(file.read_text()).get("members") or []
-        return [one["version"] for one in members] or [version]
 
     def gather(self, as_of, clock):
         hour = datetime.timedelta(hours=1)
@@ -234,16 +228,12 @@ def compare(home, options, start, end, changes, clock):
         for version, begin, until in succession:
             versions.want(version, begin, until)
     rows = home.sql(
-        "SELECT pair, timeframe, candle_timestamp AS candle, model_version AS version, signal, probabilities, position_size AS size, "
-        "entry_price AS entry, pnl_net, closed_at FROM trading_signals "
-        "WHERE NOT shadow AND abstained IS NULL AND probabilities IS NOT NULL ORDER BY candle_timestamp"
+        "SELECT s.pair, s.timeframe, s.candle_timestamp AS candle, s.model_version AS version, s.signal, s.probabilities, "
+        "s.position_size AS size, s.entry_price AS entry, s.pnl_net, s.closed_at, m.probabilities AS parts FROM trading_signals s "
+        "LEFT JOIN member_answers m ON m.line = s.line AND m.version = s.model_version AND m.pair = s.pair AND m.timeframe = s.timeframe "
+        "AND m.candle_timestamp = s.candle_timestamp "
+        "WHERE NOT s.shadow AND s.abstained IS NULL AND s.probabilities IS NOT NULL ORDER BY s.candle_timestamp"
     )
-    for row in rows:
-        candle = instant(row["candle"])
-        if row["version"] not in versions.members_of:
-            versions.members_of[row["version"]] = versions.members(row["version"])
-        for member in versions.members_of[row["version"]]:
-            versions.want(member, candle, candle + datetime.timedelta(days=1))
     if options.simulate:
         for at, version in versions.scratch:
             versions.want(version, at, end)
@@ -270,10 +260,11 @@ def compare(home, options, start, end, changes, clock):
         of["never"], of["newest"], of["weekly"] = own(first), own(at_time(made, decided)), own(scratch)
         of["prior"] = priors.get(scratch)
         of["aifx"] = [row["probabilities"].get(name) for name in versions.classes]
-        members = [own(member) for member in versions.members_of[row["version"]]]
-        if versions.members_of[row["version"]] == [row["version"]]:
-            of["mean"] = of["newest"]
-        elif all(members):
+        of["mean"] = of["aifx"]
+        if row["parts"]:
+            # One row of classes a component: the class prior, then the members.
+            n = len(versions.classes)
+            members = [row["parts"][at : at + n] for at in range(n, len(row["parts"]), n)]
             of["mean"] = [sum(column) / len(members) for column in zip(*members)]
         if options.simulate:
             stretch = sum(at <= decided for at in changes)
