@@ -20,8 +20,8 @@ use crate::{
     registry::{LockedLine, Run, RunPlan},
 };
 
-/// A version takes at most about this much: weights twice, TorchScript, the report.
-const VERSION_BYTES: u64 = 8 << 20;
+/// A version takes at most about this much: weights twice, TorchScript, the report; of a mixture of eight the same of each.
+const VERSION_BYTES: u64 = 16 << 20;
 /// Why a fine-tune stays where it is whose gate had nothing against it.
 pub(crate) const PARENT_REPLACED: &str = "its parent was replaced";
 

@@ -628,14 +628,16 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let at_us = app.as_of.timestamp_micros();
     let others = (extras.as_slice(), prior.as_slice());
     let seats =
-        joining::seat(line, &mut cast, work.plan, version, own_seen, others, &mut files, at_us)?;
+        joining::seat(line, &mut cast, work.plan, (version, own_seen), others, &mut files, at_us)?;
     let weights = joining::weights_of(line, &cast, &seats.places, at_us);
     let (verdict, left_out) = match work.plan {
         Plan::Joins { production, .. } => {
             (admit(work, &predictor, &assessment, *production, &mut cast, &bench)?, Vec::new())
         }
         Plan::Alone | Plan::First(_) => {
-            judge(work, &predictor, &assessment, &recipe, &mut cast, &bench)?
+            let networks: Vec<&Predictor> =
+                std::iter::once(&predictor).chain(extras.iter().map(|(extra, _)| extra)).collect();
+            judge(work, &networks, &assessment, &recipe, &mut cast, &bench)?
         }
     };
     let mut metrics = metrics(&assessment, recipe);
@@ -792,7 +794,7 @@ fn admit(
 /// Holds the test part against production as it was each of those days.
 fn judge(
     work: &Work<'_>,
-    predictor: &Predictor,
+    networks: &[&Predictor],
     assessment: &Assessment,
     recipe: &Value,
     cast: &mut Cast,
@@ -816,7 +818,7 @@ fn judge(
         train_accuracy: Some(assessment.train.accuracy),
         validation_accuracy: Some(assessment.validation.accuracy),
         gap_error: judge::gap_error(&assessment.train, &assessment.validation),
-        latency_ms: judge::latency_ms(predictor, material, row),
+        latency_ms: networks.iter().map(|one| judge::latency_ms(one, material, row)).sum(),
         trades: assessment.equity.get(assess::MODEL),
         reference_sharpe,
         pbo: None,
