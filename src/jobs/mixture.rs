@@ -20,7 +20,7 @@ use crate::{
     },
     ensemble::{Component, Day, EnsembleConfig, History, Settled, Weights, members_of},
     labels::{self, LabelRule, NO_CLASS},
-    lineage::{LineName, Member},
+    lineage::{LineName, Member, Version},
     market::{Candles, Micros, Pair, Timeframe},
 };
 
@@ -85,10 +85,25 @@ pub(crate) fn bring_up_to_date(
             let from = newest.map_or(first.date_naive(), |newest| newest + Days::new(1));
             for day in from.iter_days().take_while(|day| *day <= today) {
                 let history = History::new(days.clone());
-                let found = outcomes.settled_by(midnight(day), late, &settled);
-                let Some(row) = next_row(app, cast, line, day, &history, &answers, &found) else {
+                let Some(production) = answering_at(cast, midnight(day)) else { continue };
+                let rule = label_of(production).unwrap_or(line.label);
+                let found: Vec<Settlement> = outcomes
+                    .settled_by(midnight(day), late, &settled)
+                    .into_iter()
+                    .filter(|one| label_of_version(cast, one.key.version, line) == rule)
+                    .collect();
+                if found.is_empty() {
                     continue;
-                };
+                }
+                let row = next_row(
+                    app,
+                    cast,
+                    (line, &rule),
+                    (day, production),
+                    &history,
+                    &answers,
+                    &found,
+                );
                 // Another process was faster: its row is as good, and read by the next run.
                 if !db.insert_weights(name, &row, &found)? {
                     break;
@@ -102,37 +117,39 @@ pub(crate) fn bring_up_to_date(
     Ok(())
 }
 
-/// The weights from a midnight on; `None` where nothing settled or nobody answers together.
+/// The mixture that was in production at an instant; `None` where nobody answered together.
+fn answering_at(cast: &Cast, at: DateTime<Utc>) -> Option<&VersionRow> {
+    cast.row(cast.production_at(at)?).filter(|row| !row.members.is_empty())
+}
+
+/// The rule by which what a version answered comes true: its own, whatever the configuration says by now.
+fn label_of_version(cast: &Cast, version: Version, line: &LineConfig) -> LabelRule {
+    cast.row(version).and_then(label_of).unwrap_or(line.label)
+}
+
+/// The weights from a midnight on.
 fn next_row(
     app: &App,
     cast: &Cast,
-    line: &LineConfig,
-    day: NaiveDate,
+    (line, rule): (&LineConfig, &LabelRule),
+    (day, production): (NaiveDate, &VersionRow),
     history: &History,
     answers: &[MemberAnswer],
     settlements: &[Settlement],
-) -> Option<WeightsRow> {
-    if settlements.is_empty() {
-        return None;
-    }
-    let at = midnight(day);
-    let version = cast.production_at(at)?;
-    let members = members_of(&cast.row(version)?.members);
-    if members.is_empty() {
-        return None;
-    }
+) -> WeightsRow {
+    let members = members_of(&production.members);
     let by_key: HashMap<&AnswerKey, &MemberAnswer> =
         answers.iter().map(|answer| (&answer.key, answer)).collect();
     let weights =
-        follow(cast, history, &members, at, settlements, &by_key, &line.ensemble, &line.label);
-    Some(WeightsRow {
+        follow(cast, history, &members, midnight(day), settlements, &by_key, &line.ensemble, rule);
+    WeightsRow {
         day,
-        version,
+        version: production.version,
         weights,
         n_settled: settlements.len() as u64,
         config: line.ensemble.clone(),
         as_of: app.as_of,
-    })
+    }
 }
 
 /// The weights that follow from those before and what settled: a pure function of rows.
@@ -275,24 +292,35 @@ fn of_series<'a>(
     found: &mut Vec<(AnswerKey, DateTime<Utc>, u8, Micros)>,
 ) {
     let opens = candles.open_at_us();
-    let labels = labels::label(candles, &line.label);
+    let mut by_rule: Vec<(LabelRule, Vec<&MemberAnswer>)> = Vec::new();
     for answer in answers {
-        // What answered another question is settled by nobody.
-        let rule = cast.row(answer.key.version).and_then(label_of);
-        if rule.is_some_and(|rule| rule != line.label) {
-            continue;
+        let rule = label_of_version(cast, answer.key.version, line);
+        match by_rule.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, those)) => those.push(answer),
+            None => by_rule.push((rule, vec![answer])),
         }
-        let Ok(row) = opens.binary_search(&answer.key.candle_at.timestamp_micros()) else {
-            continue;
-        };
-        if labels.class[row] == NO_CLASS {
-            continue;
-        }
-        let until_us = labels.until_us[row];
-        let reached = (row..candles.len()).find(|later| candles.close_at_us(*later) >= until_us);
-        if let Some(reached) = reached {
-            let known_us = candles.close_at_us(reached);
-            found.push((answer.key.clone(), answer.answered_as_of, labels.class[row], known_us));
+    }
+    for (rule, answers) in by_rule {
+        let labels = labels::label(candles, &rule);
+        for answer in answers {
+            let Ok(row) = opens.binary_search(&answer.key.candle_at.timestamp_micros()) else {
+                continue;
+            };
+            if labels.class[row] == NO_CLASS {
+                continue;
+            }
+            let until_us = labels.until_us[row];
+            let reached =
+                (row..candles.len()).find(|later| candles.close_at_us(*later) >= until_us);
+            if let Some(reached) = reached {
+                let known_us = candles.close_at_us(reached);
+                found.push((
+                    answer.key.clone(),
+                    answer.answered_as_of,
+                    labels.class[row],
+                    known_us,
+                ));
+            }
         }
     }
 }
