@@ -18,7 +18,7 @@ fn main() {
     let n = n.parse().expect("a number");
     let (series, rest) = support::candles(Path::new(input), timeframe, n, 1);
     let signals: Vec<i8> = rest.into_iter().map(|byte| byte as i8).collect();
-    let series = [SeriesSignals { candles: &series[0], signals: &signals }];
+    let series = [SeriesSignals { candles: &series[0], signals: &signals, sizes: None }];
     let backtest = support::repeat(repeats.parse().expect("a number"), || run(&series, &config));
     let rows = |of: fn(&aifx::backtest::Trade) -> u32| {
         backtest.trades.iter().flat_map(move |trade| f64::from(of(trade)).to_le_bytes())

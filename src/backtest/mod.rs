@@ -13,7 +13,7 @@ use crate::{
         Candles, Micros, Timeframe,
         calendar::{DayClock, date_of},
     },
-    outcome::{Bars, Costs, ExitReason, Levels, Side, trade_return},
+    outcome::{Bars, CostsConfig, ExitReason, Levels, Side, trade_return},
     stats::ReturnMoments,
 };
 
@@ -24,14 +24,16 @@ pub struct SeriesSignals<'a> {
     pub candles: &'a Candles,
     /// -1 sell, 0 hold, +1 buy at each candle's close.
     pub signals: &'a [i8],
+    /// Share of the account that each signal stakes; `None`: every series holds an equal part of the capital.
+    pub sizes: Option<&'a [f64]>,
 }
 
 /// What a trade costs and where it ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BacktestConfig {
-    /// In four-decimal pips, see [`Costs`].
-    pub costs: Costs,
+    /// In four-decimal pips, see [`CostsConfig`].
+    pub costs: CostsConfig,
     /// Share of the entry price; `None` for no stop.
     pub stop_loss: Option<f64>,
     /// Share of the entry price; `None` for no target.
@@ -92,7 +94,7 @@ pub struct Figures {
     pub sharpe: Option<f64>,
     /// Its standard error (Bailey and López de Prado 2012), annualised.
     pub sharpe_se: Option<f64>,
-    /// Largest fall of equity from a peak, as a share of the peak.
+    /// Largest fall of realised equity from a peak, as a share of the peak: a position counts on the day on which it ends.
     pub max_drawdown: Option<f64>,
     /// Share of candles in a position.
     pub exposure: Option<f64>,
@@ -122,12 +124,16 @@ pub struct Backtest {
 /// that ends it is the next chance.
 ///
 /// # Panics
-/// When a series has not one signal a candle.
+/// When a series has not one signal, and one size where there are sizes, a candle.
 pub fn run(series: &[SeriesSignals<'_>], config: &BacktestConfig) -> Backtest {
     let mut ledger = Ledger::default();
     let weight = 1.0 / series.len().max(1) as f64;
     for (index, part) in series.iter().enumerate() {
         assert_eq!(part.candles.len(), part.signals.len(), "one signal a candle");
+        assert!(
+            part.sizes.is_none_or(|sizes| sizes.len() == part.signals.len()),
+            "one size a candle"
+        );
         ledger.trade(index, part, config, weight);
     }
     ledger.close(series)
@@ -182,6 +188,7 @@ impl Ledger {
             while let Some((_, place)) = days.next_if(|(from_row, _)| *from_row <= exit.row) {
                 today = place;
             }
+            let weight = part.sizes.map_or(weight, |sizes| sizes[row]);
             self.days.sums[today] += weight * net_return;
             self.n_candles_in_position += exit.row - row;
             self.trades.push(Trade {

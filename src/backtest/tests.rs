@@ -7,7 +7,7 @@ use super::*;
 use crate::market::{CandleColumns, HOUR_US, Timeframe};
 
 const NO_COSTS: BacktestConfig =
-    BacktestConfig { costs: Costs::NONE, stop_loss: None, take_profit: None };
+    BacktestConfig { costs: CostsConfig::NONE, stop_loss: None, take_profit: None };
 
 fn us(text: &str) -> Micros {
     text.parse::<DateTime<Utc>>().expect(text).timestamp_micros()
@@ -45,10 +45,11 @@ fn two_trades_by_hand() {
     let candles = hours(&[1.00, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.08, 1.10, 1.2]);
     let signals = [1, -1, -1, 1, -1, 0, 0, 0, 0, 1];
     let config = BacktestConfig {
-        costs: Costs { spread: 0.0002, slippage: 0.0001 },
+        costs: CostsConfig { spread: 0.0002, slippage: 0.0001, ..CostsConfig::NONE },
         ..BacktestConfig::default()
     };
-    let backtest = run(&[SeriesSignals { candles: &candles, signals: &signals }], &config);
+    let backtest =
+        run(&[SeriesSignals { candles: &candles, signals: &signals, sizes: None }], &config);
     let [first, second] = backtest.trades.as_slice() else { panic!("{:?}", backtest.trades) };
     assert_eq!((first.signal_row, first.exit_row, first.side), (0, 4, Side::Buy));
     assert_eq!((second.signal_row, second.exit_row, second.side), (4, 8, Side::Sell));
@@ -82,7 +83,8 @@ fn levels_close_at_their_price_and_a_stop_comes_before_a_target() {
     );
     let config = BacktestConfig { stop_loss: Some(0.01), take_profit: Some(0.01), ..NO_COSTS };
     let signals = [1, 0, 0, 1, 0, -1, 0];
-    let backtest = run(&[SeriesSignals { candles: &candles, signals: &signals }], &config);
+    let backtest =
+        run(&[SeriesSignals { candles: &candles, signals: &signals, sizes: None }], &config);
     let ends: Vec<_> = backtest.trades.iter().map(|t| (t.exit_row, t.reason)).collect();
     assert_eq!(ends, [(2, ExitReason::Stop), (5, ExitReason::Target)]);
     close_to(Some(backtest.trades[0].net_return), -0.01);
@@ -99,7 +101,8 @@ fn a_friday_signal_is_entered_when_the_market_opens() {
         candles("EUR/USD", opens.enumerate().map(|(k, at)| (at, [1.0 + 0.01 * k as f64; 4])));
     let mut signals = [0; 8];
     signals[1] = 1;
-    let backtest = run(&[SeriesSignals { candles: &candles, signals: &signals }], &NO_COSTS);
+    let backtest =
+        run(&[SeriesSignals { candles: &candles, signals: &signals, sizes: None }], &NO_COSTS);
     let trade = backtest.trades[0];
     assert_eq!((trade.entry_at_us, trade.exit_row), (sunday, 5));
     assert_eq!(
@@ -119,8 +122,9 @@ fn series_share_the_capital_and_yen_costs_are_yen() {
     let (euro, yen) = (candles("EUR/USD", rows(1.0)), candles("USD/JPY", rows(100.0)));
     let signals = [1, 0, 0, 0, 0, 0];
     let flat = [0; 6];
-    let config = BacktestConfig { costs: Costs { spread: 0.0002, slippage: 0.0 }, ..NO_COSTS };
-    let of = |candles, signals| SeriesSignals { candles, signals };
+    let costs = CostsConfig { spread: 0.0002, ..CostsConfig::NONE };
+    let config = BacktestConfig { costs, ..NO_COSTS };
+    let of = |candles, signals| SeriesSignals { candles, signals, sizes: None };
     let both = run(&[of(&euro, &signals), of(&yen, &signals)], &config);
     close_to(Some(both.trades[0].net_return), both.trades[1].net_return);
     close_to(both.figures.roi, both.trades[0].net_return);
@@ -134,7 +138,9 @@ fn nothing_gives_no_figures() {
     assert_eq!((none.win_rate, none.sharpe, none.roi, none.exposure), (None, None, None, None));
     assert_eq!((none.max_drawdown, none.profit_factor, none.signals_per_day), (None, None, None));
     let candles = hours(&[1.0; 30]);
-    let idle = run(&[SeriesSignals { candles: &candles, signals: &[0; 30] }], &NO_COSTS).figures;
+    let idle =
+        run(&[SeriesSignals { candles: &candles, signals: &[0; 30], sizes: None }], &NO_COSTS)
+            .figures;
     assert_eq!((idle.n_trades, idle.win_rate, idle.avg_pnl, idle.sharpe), (0, None, None, None));
     assert_eq!((idle.roi, idle.max_drawdown, idle.exposure), (Some(0.0), Some(0.0), Some(0.0)));
 }
@@ -177,7 +183,7 @@ fn any_series() -> impl Strategy<Value = (Candles, Vec<i8>)> {
 fn any_config() -> impl Strategy<Value = BacktestConfig> {
     let level = || prop::option::of(0.002..0.02f64);
     (level(), level()).prop_map(|(stop_loss, take_profit)| BacktestConfig {
-        costs: Costs::default(),
+        costs: CostsConfig::default(),
         stop_loss,
         take_profit,
     })
@@ -188,7 +194,7 @@ proptest! {
     fn equity_is_the_product_of_days_and_days_are_the_sum_of_trades(
         a in any_series(), b in any_series(), config in any_config()
     ) {
-        let series = [&a, &b].map(|(candles, signals)| SeriesSignals { candles, signals });
+        let series = [&a, &b].map(|(candles, signals)| SeriesSignals { candles, signals, sizes: None });
         let backtest = run(&series, &config);
         let product: f64 = backtest.daily_returns.iter().map(|day| 1.0 + day).product();
         let last = backtest.equity.last().copied().unwrap_or(1.0);
@@ -199,7 +205,7 @@ proptest! {
         prop_assert!(backtest.days.is_sorted());
         for trade in &backtest.trades {
             let sign = trade.side.sign();
-            let mid = trade.entry_price - sign * config.costs.round_trip() / 2.0;
+            let mid = trade.entry_price - sign * config.costs.for_pair(series[trade.series as usize].candles.pair()).round_trip() / 2.0;
             let paid = sign * (trade.exit_price - trade.entry_price) / mid;
             prop_assert!((paid - trade.net_return).abs() < 1e-12, "the prices tell the return");
         }
@@ -212,9 +218,9 @@ proptest! {
     fn the_future_changes_no_closed_trade(series in any_series(), config in any_config(), cut in 0..400usize) {
         let (candles, signals) = &series;
         let cut = cut.min(candles.len());
-        let whole = run(&[SeriesSignals { candles, signals }], &config).trades;
+        let whole = run(&[SeriesSignals { candles, signals, sizes: None }], &config).trades;
         let before = candles.slice(0, cut);
-        let part = run(&[SeriesSignals { candles: &before, signals: &signals[..cut] }], &config).trades;
+        let part = run(&[SeriesSignals { candles: &before, signals: &signals[..cut], sizes: None }], &config).trades;
         prop_assert_eq!(&whole[..part.len()], part.as_slice());
     }
 }
@@ -248,11 +254,11 @@ fn trades_and_figures_agree_with_plain_python() {
     );
     for case in golden.cases {
         let config = BacktestConfig {
-            costs: Costs { spread: 0.0001, slippage: 0.00002 },
+            costs: CostsConfig { spread: 0.0001, slippage: 0.00002, ..CostsConfig::NONE },
             stop_loss: case.stop_loss,
             take_profit: case.take_profit,
         };
-        let series = [SeriesSignals { candles: &candles, signals: &golden.signals }];
+        let series = [SeriesSignals { candles: &candles, signals: &golden.signals, sizes: None }];
         let backtest = run(&series, &config);
         assert_eq!(backtest.days, case.days);
         assert_eq!(backtest.trades.len(), case.trades.len());

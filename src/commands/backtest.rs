@@ -149,9 +149,17 @@ impl Report for BacktestReport {
             _ => "n/a (under 20 days, or no variation)".to_owned(),
         };
         page.field("Sharpe", sharpe);
-        page.field("drawdown", percent(figures.max_drawdown));
+        page.field("realised drawdown", percent(figures.max_drawdown));
         page.field("exposure", percent(figures.exposure));
         page.field("signals a day", number(figures.signals_per_day));
+        if let Some(sized) = &self.sized {
+            page.gap();
+            page.line("the account, sizes as configured (above: every call at equal size)");
+            page.field("trades", format!("{} of {} calls", sized.n_trades, figures.n_signals));
+            page.field("return", percent(sized.roi));
+            page.field("win rate", percent(sized.win_rate));
+            page.field("realised drawdown", percent(sized.max_drawdown));
+        }
     }
 }
 

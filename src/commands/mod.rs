@@ -24,6 +24,7 @@ mod outcomes;
 mod predict;
 mod promote;
 mod report;
+mod resume;
 mod rollback;
 mod simulate;
 mod status;
@@ -149,6 +150,8 @@ pub enum Command {
     Promote(promote::PromoteArgs),
     /// Go back to what the last promotion replaced
     Rollback(rollback::RollbackArgs),
+    /// Let a line bet again whose breaker has tripped
+    Resume(resume::ResumeArgs),
     /// List, show, compare and verify versions
     Models(models::ModelsArgs),
     /// Fetch the newest closed candles from a quote provider
@@ -249,6 +252,7 @@ impl Command {
                 | Command::EvaluateMonthly(_)
                 | Command::Promote(_)
                 | Command::Rollback(_)
+                | Command::Resume(_)
                 | Command::Collect(_)
                 | Command::Predict(_)
                 | Command::Outcomes(_)
@@ -270,6 +274,7 @@ impl Command {
             Command::EvaluateMonthly(args) => evaluate_monthly::run(args, setup, ui),
             Command::Gate(args) => gate::run(args, setup, ui),
             Command::Promote(args) => promote::run(args, setup, ui, &loading::probe),
+            Command::Resume(args) => resume::run(args, setup, ui),
             Command::Rollback(args) => rollback::run(args, setup, ui, &loading::probe),
             Command::Models(args) => models::run(args, setup, ui),
             Command::Collect(args) => collect::run(args, setup, ui),

@@ -56,10 +56,14 @@ impl Report for PredictReport {
                         price(Some(answer.entry)),
                         price(answer.stop_loss),
                         price(answer.take_profit),
+                        answer
+                            .expected_return_net
+                            .map_or("-".into(), |net| format!("{:+.2} bp", net * 1e4)),
                         format!("{:.0} %", answer.size * 100.0),
                         answer
                             .reason
                             .as_ref()
+                            .or(answer.no_size.as_ref())
                             .or(answer.out_of_support.as_ref())
                             .cloned()
                             .unwrap_or_default(),
@@ -77,10 +81,11 @@ impl Report for PredictReport {
                     "entry",
                     "stop",
                     "target",
+                    "expected",
                     "size",
                     "why",
                 ],
-                &[4, 5, 6, 7, 8],
+                &[4, 5, 6, 7, 8, 9],
                 &rows,
             );
         }

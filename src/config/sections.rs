@@ -16,10 +16,10 @@ use crate::{
     lineage::LineName,
     market::{Pair, Timeframe},
     nn::ModelConfig,
-    outcome::Costs,
+    outcome::CostsConfig,
     quotes::CollectConfig,
     rank::RankingConfig,
-    signal::SignalConfig,
+    signal::{RiskConfig, SignalConfig},
 };
 
 /// `aifx.yaml`, after defaults.
@@ -121,7 +121,7 @@ pub struct LineConfig {
     /// The fine-tune.
     pub daily: Daily,
     /// What a trade costs.
-    pub costs: Costs,
+    pub costs: CostsConfig,
     /// What a version must show before it is promoted.
     pub gate: GateConfig,
     /// How long a promoted version is held against what it replaced.
@@ -132,6 +132,8 @@ pub struct LineConfig {
     pub ranking: RankingConfig,
     /// How answers become signals.
     pub signals: SignalConfig,
+    /// What the line may lose before it stops betting.
+    pub risk: RiskConfig,
 }
 
 impl Default for LineConfig {
@@ -149,12 +151,13 @@ impl Default for LineConfig {
             weekly: Weekly::default(),
             ensemble: EnsembleConfig::default(),
             daily: Daily::default(),
-            costs: Costs::default(),
+            costs: CostsConfig::default(),
             gate: GateConfig::default(),
             probation: ProbationConfig::default(),
             triggers: Triggers::default(),
             ranking: RankingConfig::default(),
             signals: SignalConfig::default(),
+            risk: RiskConfig::default(),
         }
     }
 }
@@ -441,6 +444,17 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     let costs = &line.costs;
     within(&mut list, &["costs", "spread"], costs.spread, 0.0, 1e6);
     within(&mut list, &["costs", "slippage"], costs.slippage, 0.0, 1e6);
+    for (pair, own) in &costs.pairs {
+        if !line.pairs.contains(pair) {
+            list.push((vec!["costs", "pairs"], format!("pairs: {pair} is no pair of this line")));
+        }
+        for (key, value) in [("spread", own.spread), ("slippage", own.slippage)] {
+            if value.is_some_and(|value| !(0.0..=1e6).contains(&value)) {
+                let why = format!("pairs: {key} of {pair} is not from 0 to 1000000");
+                list.push((vec!["costs", "pairs"], why));
+            }
+        }
+    }
     let ensemble = line.ensemble.problems().into_iter();
     list.extend(ensemble.map(|(key, why)| (vec!["ensemble", key], why)));
     let gate = line.gate.problems().into_iter();
@@ -454,6 +468,8 @@ pub(super) fn object_to_line(line: &LineConfig) -> Vec<Objection> {
     within(&mut list, &["triggers", "max_age_days"], triggers.max_age_days, 0.0, 3650.0);
     let ranking = line.ranking.problems().into_iter();
     list.extend(ranking.map(|(key, why)| (vec!["ranking", key], why)));
+    let risk = line.risk.problems().into_iter();
+    list.extend(risk.map(|(key, why)| (vec!["risk", key], why)));
     let signals = line.signals.problems().into_iter();
     list.extend(signals.map(|(key, why)| (vec!["signals", key], why)));
     list

@@ -1,6 +1,7 @@
 //! The truth: PostgreSQL. The only room with SQL: one file per table, one for the connection.
 
 mod alerts;
+mod bets;
 mod connect;
 pub mod ensemble;
 pub mod events;

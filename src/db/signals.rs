@@ -49,8 +49,12 @@ pub struct NewSignal {
     pub dissimilarity: Option<f64>,
     /// That this is too unlike, and what became of the signal.
     pub out_of_support: Option<String>,
-    /// What the signal would have been otherwise, where it became a hold.
-    pub held_instead_of: Option<&'static str>,
+    /// Why a buy or sell has size 0.
+    pub no_size: Option<String>,
+    /// Expected return after costs, a share of entry; none where it cannot be told.
+    pub expected_net: Option<f64>,
+    /// Cost of a round trip, a share of entry; none for hold.
+    pub cost: Option<f64>,
     /// What each component of a mixture answered, `[n_components, n_classes]` row-major; empty for a network alone.
     pub parts: Vec<f32>,
 }
@@ -169,24 +173,28 @@ pub struct TradedSignal {
     pub signal: String,
     /// Opening of the candle that it answers.
     pub candle_at: Option<DateTime<Utc>>,
+    /// As the row spells it.
+    pub timeframe: String,
     /// Whether a real trade has settled it.
     pub has_fill: bool,
 }
 
-/// What the settled signals of versions were worth: lines `$1` (empty: none), versions `$2`. Holds are no trades.
+/// What the settled signals of versions were worth: lines `$1` (empty: none), versions `$2`. Holds are no trades, nor is what has
+/// size 0; what other programs wrote without a size is one.
 const LIVE_SCORES: &str = "
     UPDATE model_versions v SET production_metrics = s.scores
       FROM (SELECT line, model_version,
                    jsonb_build_object(
                        'n_settled', count(*),
-                       'n_trades', count(*) FILTER (WHERE signal <> 'hold'),
+                       'n_trades', count(*) FILTER (WHERE signal <> 'hold' AND coalesce(position_size, 1) > 0),
+                       'n_calls', count(*) FILTER (WHERE signal <> 'hold'),
                        'n_fills', count(*) FILTER (WHERE settled_by = 'fill'),
-                       'wins', count(*) FILTER (WHERE signal <> 'hold' AND outcome = 'win'),
-                       'losses', count(*) FILTER (WHERE signal <> 'hold' AND outcome = 'loss'),
-                       'win_rate', avg((outcome = 'win')::int) FILTER (WHERE signal <> 'hold'),
+                       'wins', count(*) FILTER (WHERE signal <> 'hold' AND coalesce(position_size, 1) > 0 AND outcome = 'win'),
+                       'losses', count(*) FILTER (WHERE signal <> 'hold' AND coalesce(position_size, 1) > 0 AND outcome = 'loss'),
+                       'win_rate', avg((outcome = 'win')::int) FILTER (WHERE signal <> 'hold' AND coalesce(position_size, 1) > 0),
                        'hold_right', avg((outcome = 'win')::int) FILTER (WHERE signal = 'hold'),
-                       'mean_return_net', avg(pnl_net / nullif(entry_price, 0)) FILTER (WHERE signal <> 'hold'),
-                       'sum_return_net', sum(pnl_net / nullif(entry_price, 0)) FILTER (WHERE signal <> 'hold'),
+                       'mean_return_net', avg(pnl_net / nullif(entry_price, 0)) FILTER (WHERE signal <> 'hold' AND coalesce(position_size, 1) > 0),
+                       'sum_return_net', sum(pnl_net / nullif(entry_price, 0)) FILTER (WHERE signal <> 'hold' AND coalesce(position_size, 1) > 0),
                        'first_candle', min(candle_timestamp), 'last_candle', max(candle_timestamp)) AS scores
               FROM trading_signals
              WHERE NOT shadow AND outcome IS NOT NULL AND abstained IS NULL
@@ -402,21 +410,21 @@ impl Db {
         let expiries: Vec<DateTime<Utc>> = signals.iter().map(|one| one.expires_at).collect();
         let outside: Vec<Option<&str>> =
             signals.iter().map(|one| one.out_of_support.as_deref()).collect();
-        let held: Vec<Option<&str>> = signals.iter().map(|one| one.held_instead_of).collect();
+        let no_size: Vec<Option<&str>> = signals.iter().map(|one| one.no_size.as_deref()).collect();
         let probabilities: Vec<&serde_json::Value> =
             signals.iter().map(|one| &one.probabilities).collect();
         let rows = tx
             .query(
                 "INSERT INTO trading_signals (line, model_version, answered_as_of, pair, timeframe, signal, abstained,
                         candle_timestamp, expires_at, probabilities, confidence, entry_price, stop_loss, take_profit,
-                        position_size, dissimilarity, out_of_support, held_instead_of, shadow)
+                        position_size, dissimilarity, out_of_support, no_size, expected_return_net, cost, shadow)
                  SELECT $1, $2, $3, s.*, $16 FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
                         $9::timestamptz[], $10::jsonb[], $11::float8[], $12::float8[], $13::float8[], $14::float8[],
-                        $15::float8[], $17::float8[], $18::text[], $19::text[]) AS s
+                        $15::float8[], $17::float8[], $18::text[], $19::text[], $20::float8[], $21::float8[]) AS s
                  ON CONFLICT (coalesce(line, ''), model_version, pair, timeframe, candle_timestamp)
                     WHERE model_version IS NOT NULL AND candle_timestamp IS NOT NULL DO NOTHING
                  RETURNING pair, timeframe, signal, candle_timestamp, confidence::float8, entry_price::float8, id::text,
-                           out_of_support IS NOT NULL",
+                           out_of_support IS NOT NULL, position_size::float8, no_size, expected_return_net, cost",
                 &[
                     &line.as_str(),
                     &version.to_string(),
@@ -436,7 +444,9 @@ impl Db {
                     &shadow,
                     &numbers(&|one| one.dissimilarity),
                     &outside,
-                    &held,
+                    &no_size,
+                    &numbers(&|one| one.expected_net),
+                    &numbers(&|one| one.cost),
                 ],
             )
             .failed(doing)?;
@@ -447,7 +457,9 @@ impl Db {
                 "timeframe": row.get::<_, String>(1), "signal": row.get::<_, String>(2),
                 "candle": row.get::<_, DateTime<Utc>>(3), "confidence": row.get::<_, Option<f64>>(4),
                 "entry": row.get::<_, Option<f64>>(5), "signal_id": row.get::<_, String>(6),
-                "out_of_support": row.get::<_, bool>(7),
+                "out_of_support": row.get::<_, bool>(7), "size": row.get::<_, Option<f64>>(8),
+                "no_size": row.get::<_, Option<String>>(9), "expected_return_net": row.get::<_, Option<f64>>(10),
+                "cost": row.get::<_, Option<f64>>(11),
             })
         };
         // A shadow's answer is compared, never traded: nobody is told of it.
@@ -525,7 +537,7 @@ impl Db {
             .client
             .query(
                 "SELECT DISTINCT ON (k.n) k.n, s.id::text, lower(coalesce(s.signal, '')), s.candle_timestamp,
-                        s.settled_by IS NOT DISTINCT FROM 'fill'
+                        s.settled_by IS NOT DISTINCT FROM 'fill', coalesce(s.timeframe, '')
                    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
                         WITH ORDINALITY AS k(id, version, pair, timeframe, candle, n)
                    JOIN trading_signals s
@@ -544,6 +556,7 @@ impl Db {
                 signal: row.get(2),
                 candle_at: row.get(3),
                 has_fill: row.get(4),
+                timeframe: row.get(5),
             });
         }
         Ok(found)

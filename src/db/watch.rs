@@ -218,7 +218,8 @@ impl Db {
                                 position_size::float8 * pnl_net::float8 / nullif(entry_price::float8, 0) AS part
                            FROM trading_signals
                           WHERE line = $1 AND NOT shadow AND abstained IS NULL AND outcome IS NOT NULL
-                            AND lower(signal) IN ('buy', 'sell') AND closed_at > $2 AND closed_at <= $3) AS trade
+                            AND lower(signal) IN ('buy', 'sell') AND position_size IS DISTINCT FROM 0
+                            AND closed_at > $2 AND closed_at <= $3) AS trade
                   GROUP BY day ORDER BY day",
                 &[&line.as_str(), &stretch.from, &stretch.as_of],
             )

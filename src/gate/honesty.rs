@@ -299,6 +299,7 @@ impl Question<'_> {
             track,
             candidate: &candidate,
             reference: Reference::Incumbent(Incumbent {
+                has_no_skill: false,
                 version: Version::FIRST,
                 predictions: &incumbent,
                 age_days: self.age_days,

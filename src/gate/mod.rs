@@ -120,8 +120,11 @@ pub enum Reference<'a> {
 pub struct Incumbent<'a> {
     /// The version in production now.
     pub version: Version,
-    /// Each day answered by the version that was in production that morning: unseen by construction.
+    /// Each day answered by the version that was in production that morning: unseen by construction. Of production that is shown to
+    /// be worse than its class prior, the answers of that.
     pub predictions: &'a Predictions<Unseen>,
+    /// Whether they are those of the class prior.
+    pub has_no_skill: bool,
     /// Days since the evidence that spoke for the version in production, or else its data, ended; the margin widens with it.
     pub age_days: f64,
     /// Sharpe ratio of its trades over the same days, annualised; the preset `classic` asks.
@@ -130,6 +133,16 @@ pub struct Incumbent<'a> {
     pub train_gap: Option<f64>,
     /// Time that one of its predictions takes, measured in the same run.
     pub latency_ms: Option<f64>,
+}
+
+impl Incumbent<'_> {
+    /// What the candidate is held against, in words.
+    pub(super) fn name(&self) -> String {
+        match self.has_no_skill {
+            true => format!("the class prior ({} has shown no skill)", self.version),
+            false => self.version.to_string(),
+        }
+    }
 }
 
 /// A policy whose answers cannot be held against the candidate's: each side's skill over its own class prior can.

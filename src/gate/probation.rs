@@ -9,15 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::config::outside;
 use crate::{
     evaluate::DayDifference,
-    stats::{self, ConfidenceSequence},
+    stats::{self, DailyTest},
 };
 
-/// One in twenty may go back wrongly, whatever the days are like: over 20,000 series of 60 days this level takes 0.5 % back of
-/// independent normal days, 4.0 % of days with a memory of 0.3, 2.2 % of days as skewed as a gamma of 4; at 0.05 it were 5.7 % of the
-/// second. Days as skewed as an exponential would still go back in 6.5 %.
-const ALPHA: f64 = 0.03;
-/// From so many days on the asymptotic interval is one.
-const MIN_INTERVAL_DAYS: usize = 20;
+/// One in twenty may go back wrongly. With the allowance for days that remember the day before: 1.8 % of independent normal
+/// days in 120, 4.8 % with a memory of 0.2, 3.4 % of days as skewed as a gamma of 4 (serve-rollout 5.2).
+const ALPHA: f64 = 0.05;
 
 /// How long a promoted version is watched, and what takes it back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +32,12 @@ pub struct ProbationConfig {
 
 impl Default for ProbationConfig {
     fn default() -> Self {
-        ProbationConfig { days: 60, alpha: ALPHA, min_days: 7, rollback: true }
+        ProbationConfig {
+            days: 60,
+            alpha: ALPHA,
+            min_days: stats::FIRST_LOOK_DAYS as u32,
+            rollback: true,
+        }
     }
 }
 
@@ -57,7 +59,7 @@ pub struct Probation {
     pub n_days: usize,
     /// Mean over days of the log-loss of what it replaced less its own, nats: negative where it is worse.
     pub saved: Option<f64>,
-    /// Half of the 95 % confidence sequence about it; none in the first twenty days.
+    /// Half of its 95 % interval that holds at every look; none in the first week.
     pub half_width: Option<f64>,
     /// The least p so far of a version that is worth as much; 1 before there are enough days.
     pub p: f64,
@@ -70,26 +72,13 @@ impl Probation {
     /// found, whenever one asks.
     pub fn of(days: &[DayDifference], config: &ProbationConfig) -> Probation {
         let saved: Vec<f64> = days.iter().map(|day| day.log_loss).collect();
-        let (mut least, mut worse_since) = (1.0f64, None);
-        for n in config.min_days.max(2) as usize..=saved.len() {
-            let so_far = &saved[..n];
-            let Some(p) = stats::mixture_t_p(so_far) else { continue };
-            least = least.min(p);
-            let is_worse = stats::mean(so_far).is_some_and(|mean| mean < 0.0);
-            if is_worse && p <= config.alpha && worse_since.is_none() {
-                worse_since = Some(days[n - 1].day);
-            }
-        }
-        let sequence = ConfidenceSequence::new(0.05, MIN_INTERVAL_DAYS as f64);
-        let half_width = |sd| sequence.half_width(saved.len(), sd);
+        let test = DailyTest::of(&saved, config.alpha, config.min_days as usize);
         Probation {
-            n_days: days.len(),
-            saved: stats::mean(&saved),
-            half_width: (saved.len() >= MIN_INTERVAL_DAYS)
-                .then(|| stats::sample_sd(&saved).map(half_width))
-                .flatten(),
-            p: least,
-            worse_since,
+            n_days: test.n_days,
+            saved: test.mean,
+            half_width: test.half_width,
+            p: test.p,
+            worse_since: test.found.map(|place| days[place].day),
         }
     }
 }
@@ -151,7 +140,7 @@ mod tests {
     fn what_was_found_once_stays_found_and_few_days_say_nothing() {
         let mut saved: Vec<f64> = (0..9).map(|i| -0.5 - 0.01 * f64::from(i % 3)).collect();
         let config = ProbationConfig::default();
-        assert_eq!(Probation::of(&days(&saved[..6]), &config).worse_since, None);
+        assert_eq!(Probation::of(&days(&saved[..7]), &config).worse_since, None);
         let found = Probation::of(&days(&saved), &config);
         assert!(found.worse_since.is_some() && found.p < ALPHA, "{found:?}");
         saved.extend([0.9; 30]);

@@ -34,7 +34,7 @@ pub fn judge(evidence: &Evidence<'_>, config: &GateConfig) -> Verdict {
         track: evidence.track,
         preset: config.preset,
         against: match &evidence.reference {
-            Reference::Incumbent(incumbent) => incumbent.version.to_string(),
+            Reference::Incumbent(incumbent) => incumbent.name(),
             Reference::OtherQuestion(other) => other.version.to_string(),
             Reference::Baselines(_) => Verdict::BASELINES.to_owned(),
         },
@@ -123,7 +123,7 @@ fn rivals<'a>(evidence: &Evidence<'a>) -> Vec<Rival<'a>> {
         |name: &str, predictions| Rival { name: name.to_owned(), predictions, age_days: 0.0 };
     match evidence.reference {
         Reference::Incumbent(incumbent) => vec![Rival {
-            name: incumbent.version.to_string(),
+            name: incumbent.name(),
             predictions: incumbent.predictions,
             age_days: incumbent.age_days,
         }],
@@ -511,7 +511,7 @@ fn accuracy_gain(evidence: &Evidence<'_>, config: &GateConfig, rival: &Rival<'_>
 
 fn sharpe_no_worse(evidence: &Evidence<'_>) -> Rule {
     let (name, theirs) = match &evidence.reference {
-        Reference::Incumbent(incumbent) => (incumbent.version.to_string(), incumbent.sharpe),
+        Reference::Incumbent(incumbent) => (incumbent.name(), incumbent.sharpe),
         Reference::OtherQuestion(other) => (other.version.to_string(), other.sharpe),
         Reference::Baselines(baselines) => (INDICATOR.to_owned(), baselines.sharpe),
     };

@@ -85,6 +85,7 @@ fn evidence<'a>(
         track,
         candidate,
         reference: Reference::Incumbent(Incumbent {
+            has_no_skill: false,
             version: "v1.3".parse().expect("a version"),
             predictions: incumbent,
             age_days: 7.0,

@@ -264,8 +264,11 @@ impl Signals {
         let parts: Vec<SeriesSignals<'_>> = ranges
             .iter()
             .filter(|(candles, _)| !candles.is_empty())
-            .map(|(candles, signals)| SeriesSignals { candles, signals })
+            .map(|(candles, signals)| SeriesSignals { candles, signals, sizes: None })
             .collect();
-        backtest::run(&parts, &BacktestConfig { costs: line.costs, ..BacktestConfig::default() })
+        backtest::run(
+            &parts,
+            &BacktestConfig { costs: line.costs.clone(), ..BacktestConfig::default() },
+        )
     }
 }

@@ -8,17 +8,20 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{assess, loading, material};
+use super::{
+    assess, bets, loading, material,
+    predict::{self, Answer},
+    replay::Cast,
+};
 use crate::{
-    artifact::LineDir,
     backtest::{self, Backtest, BacktestConfig, Figures, SeriesSignals},
     baseline::{Majority, indicator_signals},
     config::{App, LineConfig},
-    evaluate,
     fault::Fault,
     labels::{self, Cuts, LabelRule, NO_CLASS},
     lineage::{LineName, Version},
     market::Candles,
+    outcome::Side,
     registry,
 };
 
@@ -89,8 +92,10 @@ pub struct BacktestReport {
     pub seen_until: Option<DateTime<Utc>>,
     /// Whether the version had seen none of the range; always for a baseline.
     pub out_of_sample: bool,
-    /// The figures.
+    /// Every call at equal size: each series holds an equal part of the capital.
     pub figures: Figures,
+    /// The account with sizes as the line is configured, where only calls with a size are traded; none for a baseline.
+    pub sized: Option<Figures>,
     /// Days, returns and equity, for a plot.
     pub days: Vec<chrono::NaiveDate>,
     /// Net return of each day.
@@ -122,67 +127,79 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<BacktestReport> {
     if start >= end {
         return Err(Fault::usage(format!("the range from {start} to {end} is empty")).into());
     }
-    let set = material::feature_set(line)?;
     let mut db = app.db("backtest")?;
+    let mut cast = Cast::gather(app, &mut db, name)?;
+    let version = match request.contestant {
+        Contestant::Version(version) => Some(version),
+        Contestant::Majority | Contestant::Indicator => None,
+    };
+    // A version trades its own question, whatever the line is configured to make next.
+    let own = match version {
+        Some(version) => {
+            loading::libtorch()?;
+            registry::pick(db.versions(Some(name))?, name, version)?;
+            cast.own_line(version, line).map_err(Fault::integrity)?
+        }
+        None => line.clone(),
+    };
+    let set = material::feature_set(&own)?;
     let history = match request.contestant {
         Contestant::Majority => start - TimeDelta::days(i64::from(line.weekly.days)),
         _ => start,
     };
-    let all = material::candles(app, &mut db, line, set, history)?;
-    let (seen_until, predictor) = match request.contestant {
-        Contestant::Version(version) => {
-            let row = registry::pick(db.versions(Some(name))?, name, version)?;
-            let dir = LineDir::open(&app.models(), name)?.ok_or_else(|| {
-                Fault::integrity(format!(
-                    "{} is missing",
-                    app.models().join(name.as_str()).display()
-                ))
-            })?;
-            let files = registry::open(&dir, &row)?.files;
-            (row.seen_until, Some(loading::predictor(&files)?))
-        }
-        _ => (None, None),
-    };
+    let all = material::candles(app, &mut db, &own, set, history)?;
     drop(db);
+    let seen_until = version.and_then(|version| cast.row(version)?.seen_until);
     let constant = match request.contestant {
         Contestant::Majority => Some(majority_signal(&all, line, start)?),
         _ => None,
     };
-    let mut series: Vec<(Candles, Vec<i8>)> = Vec::new();
+    let mut series: Vec<Traded> = Vec::new();
     for candles in &all {
         let first = candles.open_at_us().partition_point(|at| *at < start.timestamp_micros());
         let last = candles.open_at_us().partition_point(|at| *at < end.timestamp_micros());
-        let signals = match (&predictor, constant) {
-            (Some(predictor), _) => {
-                let predicted = predictor.predict(candles);
-                let n_classes = predictor.spec().classes.len();
-                let mut signals = vec![0; candles.len()];
-                for (row, probabilities) in
-                    predicted.rows.iter().zip(predicted.probabilities.chunks(n_classes))
-                {
-                    signals[*row] = assess::side(evaluate::answer_of(probabilities), n_classes);
-                }
-                signals
-            }
-            (None, Some(signal)) => vec![signal; candles.len()],
-            (None, None) => indicator_signals(candles),
-        };
-        if last > first {
-            series.push((candles.slice(first, last - first), signals[first..last].to_vec()));
+        if last <= first {
+            continue;
         }
+        bets::cost(line, candles)?;
+        let range = candles.slice(first, last - first);
+        series.push(match (version, constant) {
+            (Some(version), _) => {
+                let actor = cast.actor(version).map_err(Fault::integrity)?;
+                let answers = predict::answers_of(app, line, actor, candles, first..last)?;
+                Traded::of_answers(range, &answers)
+            }
+            (None, Some(signal)) => Traded::of_rule(range, vec![signal; last - first]),
+            (None, None) => {
+                Traded::of_rule(range, indicator_signals(candles)[first..last].to_vec())
+            }
+        });
     }
     if series.is_empty() {
         return Err(Fault::input(format!("no candles between {start} and {end}"))
             .hint("`aifx status` shows what the table holds")
             .into());
     }
-    let parts: Vec<SeriesSignals<'_>> =
-        series.iter().map(|(candles, signals)| SeriesSignals { candles, signals }).collect();
+    let parts: Vec<SeriesSignals<'_>> = series
+        .iter()
+        .map(|one| SeriesSignals { candles: &one.candles, signals: &one.signals, sizes: None })
+        .collect();
     let config = BacktestConfig {
-        costs: line.costs,
+        costs: line.costs.clone(),
         stop_loss: request.stop_loss,
         take_profit: request.take_profit,
     };
+    let sized = version.map(|_| {
+        let parts: Vec<SeriesSignals<'_>> = series
+            .iter()
+            .map(|one| SeriesSignals {
+                candles: &one.candles,
+                signals: &one.sized,
+                sizes: Some(&one.sizes),
+            })
+            .collect();
+        backtest::run(&parts, &config).figures
+    });
     let Backtest { figures, days, daily_returns, equity, trades } = backtest::run(&parts, &config);
     Ok(BacktestReport {
         line: name.clone(),
@@ -192,11 +209,43 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<BacktestReport> {
         out_of_sample: seen_until.is_none_or(|seen| seen <= start),
         seen_until,
         figures,
+        sized,
         days,
         daily_returns,
         equity,
         trades,
     })
+}
+
+/// Candles with what is traded on them.
+struct Traded {
+    candles: Candles,
+    /// Every call.
+    signals: Vec<i8>,
+    /// Of them, those with a size.
+    sized: Vec<i8>,
+    /// Share of the account of each.
+    sizes: Vec<f64>,
+}
+
+impl Traded {
+    /// `answers` are one a candle, as `predict` gives them: what it abstains from is not traded.
+    fn of_answers(candles: Candles, answers: &[Answer]) -> Traded {
+        let signal = |answer: &Answer| match Side::named(answer.signal).flatten() {
+            Some(Side::Buy) => 1,
+            Some(Side::Sell) => -1,
+            None => 0,
+        };
+        let signals: Vec<i8> = answers.iter().map(signal).collect();
+        let sizes: Vec<f64> = answers.iter().map(|answer| answer.size).collect();
+        let sized = signals.iter().zip(&sizes);
+        let sized = sized.map(|(signal, size)| if *size > 0.0 { *signal } else { 0 }).collect();
+        Traded { candles, signals, sized, sizes }
+    }
+
+    fn of_rule(candles: Candles, signals: Vec<i8>) -> Traded {
+        Traded { candles, signals, sized: Vec::new(), sizes: Vec::new() }
+    }
 }
 
 /// The signal of the most frequent class among labels that were settled before the range.
@@ -206,8 +255,12 @@ fn majority_signal(all: &[Candles], line: &LineConfig, start: DateTime<Utc>) -> 
     let mut classes = Vec::new();
     for candles in all {
         let mut labels = labels::label(candles, &line.label);
+        // The quartiles, too, are those of what was known before the range.
+        let known = labels.forward_return.iter().zip(&labels.until_us);
+        let known: Vec<f64> =
+            known.filter(|(_, until)| **until <= start_us).map(|(paid, _)| *paid).collect();
         if line.label == LabelRule::Quartile
-            && let Some(cuts) = Cuts::fit(&labels.forward_return)
+            && let Some(cuts) = Cuts::fit(&known)
         {
             labels.assign(&cuts);
         }

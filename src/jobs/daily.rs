@@ -895,6 +895,12 @@ impl Work<'_> {
         let network_seen = parent.network_seen_until.with(SeenUntil::new(instant(last)));
         let mut description = self.description(parent, tuned)?;
         description.extend(joining::description(&members, &prior, network_seen, &shares));
+        // Returns were measured where the parent was validated: no night has as many days.
+        if let Some(Value::Object(edge)) =
+            loading::edge(&parent.files)?.map(serde_json::to_value).transpose()?
+        {
+            description.extend(edge);
+        }
         let page = report::DailyPage {
             line: name,
             version,

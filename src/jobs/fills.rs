@@ -13,6 +13,7 @@ use crate::{
         signals::{Closing, Over, TradedSignal},
     },
     feeds::fills::{self, Fill},
+    market::{Timeframe, instant},
     outcome::Side,
     signal,
 };
@@ -113,8 +114,16 @@ fn closing(fill: &Fill, found: Option<TradedSignal>, app: &App) -> Result<Option
     if fill.at > app.as_of {
         return Err(format!("it closed at {}, which has not come", fill.at));
     }
-    if found.candle_at.is_some_and(|candle_at| fill.at <= candle_at) {
-        return Err(format!("it closed at {}, before its candle", fill.at));
+    // The signal was given at the close of its candle; one whose timeframe is not known here at its opening at the earliest.
+    let decided_at = found.candle_at.map(|candle_at| match found.timeframe.parse::<Timeframe>() {
+        Ok(timeframe) => instant(timeframe.close_at(candle_at.timestamp_micros())),
+        Err(_) => candle_at,
+    });
+    if let Some(decided_at) = decided_at.filter(|decided_at| fill.at <= *decided_at) {
+        return Err(format!(
+            "it closed at {}, before its signal was given at {decided_at}",
+            fill.at
+        ));
     }
     let paid = signal::filled(side, fill.entry, fill.exit, fill.fees);
     Ok(Some(Closing {

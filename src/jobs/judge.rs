@@ -15,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    assess, clock, loading, material,
+    assess, bets, clock, loading, material,
     material::{Material, PastSignals},
     replay::{self, Cast, LeftOut},
 };
@@ -105,6 +105,8 @@ pub(crate) struct Bench {
     returns: Vec<DailyReturns>,
     /// Key of the move by which production became what it is.
     move_id: Option<String>,
+    /// Whether production is shown to be worse than its class prior.
+    has_no_skill: bool,
 }
 
 impl Bench {
@@ -123,6 +125,7 @@ impl Bench {
             sharpes: db.trial_sharpes(line, candidate, app.as_of)?,
             returns: db.trial_returns(line, candidate, app.as_of)?,
             move_id: move_id(db.standing_at(line, app.as_of)?.1.last()),
+            has_no_skill: bets::has_no_skill(db, line, app.as_of)?,
         })
     }
 
@@ -377,13 +380,16 @@ pub(crate) fn verdict(case: &Case<'_>, bench: &Bench, line: &LineConfig) -> Verd
             Reference::OtherQuestion(other)
         }
         Some(Standing { row, predictions, age_days, latency_ms, .. }) => {
+            // What is worse than the class prior keeps nothing out that is as good as that.
+            let has_no_skill = bench.has_no_skill;
             Reference::Incumbent(Incumbent {
                 version: row.version,
-                predictions,
-                age_days,
+                predictions: if has_no_skill { case.class_prior } else { predictions },
+                has_no_skill,
+                age_days: if has_no_skill { 0.0 } else { age_days },
                 sharpe,
-                train_gap: train_gap(&row.metrics),
-                latency_ms,
+                train_gap: train_gap(&row.metrics).filter(|_| !has_no_skill),
+                latency_ms: latency_ms.filter(|_| !has_no_skill),
             })
         }
         None => Reference::Baselines(Baselines { indicator: case.indicator, sharpe }),

@@ -4,7 +4,7 @@
 //! features, scaler, lookback and classes at once.
 
 use anyhow::Context;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     artifact::{
@@ -15,6 +15,7 @@ use crate::{
     inference::{InferenceError, ModelSpec, Predictor, Together},
     libtorch,
     lineage::{Member, SeenUntil},
+    signal::Edge,
 };
 
 /// The LibTorch that this aifx is built with (scripts/setup-libtorch.sh).
@@ -78,6 +79,10 @@ pub(crate) fn member(files: &VersionFiles, member: Member) -> anyhow::Result<Pre
 
 /// Key of metadata.json: class shares of the training part, in the order of the classes.
 pub(crate) const CLASS_PRIOR: &str = "class_prior";
+/// Key of metadata.json: mean forward return of each class in volatilities, see [`Edge`].
+const CLASS_RETURNS: &str = "class_returns";
+/// Key of metadata.json: share of expected returns that came true, see [`Edge`].
+const EDGE_SLOPE: &str = "edge_slope";
 /// Key of metadata.json: the last instant that the version's own network saw.
 pub(crate) const NETWORK_SEEN_UNTIL: &str = "network_seen_until";
 
@@ -94,6 +99,21 @@ pub(crate) fn class_prior(files: &VersionFiles) -> anyhow::Result<Option<Vec<f64
     let prior: Vec<f64> = serde_json::from_value(value)
         .map_err(|error| Fault::integrity(format!("{CLASS_PRIOR} in metadata.json: {error}")))?;
     Ok(Some(prior))
+}
+
+/// What a version knows of returns, measured where its own network was validated; none of versions that do not keep it.
+///
+/// # Errors
+/// Exit 7 when metadata.json cannot be read.
+pub(crate) fn edge(files: &VersionFiles) -> anyhow::Result<Option<Edge>> {
+    let mut rest = Metadata::from_bytes(files.require(METADATA)?)?.rest;
+    let (Some(returns), Some(slope)) = (rest.remove(CLASS_RETURNS), rest.remove(EDGE_SLOPE)) else {
+        return Ok(None);
+    };
+    let edge = json!({CLASS_RETURNS: returns, EDGE_SLOPE: slope});
+    Ok(Some(serde_json::from_value(edge).map_err(|error| {
+        Fault::integrity(format!("{CLASS_RETURNS}, {EDGE_SLOPE} in metadata.json: {error}"))
+    })?))
 }
 
 /// The last instant that a version's own network, or one that it was fine-tuned from, saw.

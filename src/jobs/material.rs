@@ -85,8 +85,23 @@ impl Material {
 
     /// The moves of samples (of this material), in volatilities: see [`labels::moves`].
     pub(crate) fn moves(&self, samples: &[Sample]) -> Vec<f64> {
+        self.of_samples(samples, labels::moves)
+    }
+
+    /// What the price did under the label of samples (of this material), in volatilities: see [`labels::label_returns`].
+    pub(crate) fn label_returns(&self, samples: &[Sample]) -> Vec<f64> {
+        self.of_samples(samples, |candles, labels| {
+            labels::label_returns(candles, labels, &self.label)
+        })
+    }
+
+    fn of_samples(
+        &self,
+        samples: &[Sample],
+        of_series: impl Fn(&Candles, &Labels) -> Vec<f64>,
+    ) -> Vec<f64> {
         let each: Vec<Vec<f64>> =
-            self.candles.iter().zip(&self.labels).map(|(c, l)| labels::moves(c, l)).collect();
+            self.candles.iter().zip(&self.labels).map(|(c, l)| of_series(c, l)).collect();
         let offsets: Vec<usize> = self
             .candles
             .iter()

@@ -6,6 +6,7 @@
 mod alerts;
 pub mod assess;
 pub mod backtest;
+pub mod bets;
 mod checkpoint;
 pub mod clock;
 pub mod collect;

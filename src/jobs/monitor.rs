@@ -10,6 +10,7 @@ mod drift;
 mod outlook;
 mod results;
 mod scene;
+mod skill;
 mod support;
 mod triggers;
 
@@ -97,7 +98,7 @@ pub struct LineWatch {
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
     /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `support`, `data`, `accuracy`, `drift`, `concept`, `predictions`,
-    /// `probation`, `training`.
+    /// `no-skill`, `breaker`, `probation`, `training`.
     pub name: &'static str,
     /// Whether somebody should look.
     pub rings: bool,
@@ -235,6 +236,8 @@ fn look_at_production(
         alarm.rings = true;
         alarm.text = format!("{}; {timid}", alarm.text);
     }
+    seen.alarms.push(skill::no_skill(app, line, &mut cast, &scene, scene.changed_at));
+    seen.alarms.push(skill::breaker(app, db, (name, line))?);
     seen.probation = probation::look(app, line, &mut cast, &scene.material, &scene.samples);
     seen.alarms.push(alarms::probation(line, &seen.probation));
     let trained = triggers::last_trained(last);

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
-    alerts, daily, loading, material, mixture,
+    alerts, bets, daily, loading, material, mixture,
     replay::{self, Actor, Cast},
     support,
 };
@@ -27,10 +27,10 @@ use crate::{
     },
     fault::{self, Fault},
     features::{self, FeatureSet, Features},
-    labels::LabelRule,
+    labels::{self, LabelRule},
     lineage::{LineName, Version},
     market::{Candles, Pair, Timeframe, calendar, instant},
-    signal::{self, OutOfSupport, Signal},
+    signal::{self, NoSize, OutOfSupport, Signal, Stake},
 };
 
 /// The column that levels by range are measured in.
@@ -64,8 +64,6 @@ pub struct Answer {
     pub dissimilarity: Option<f64>,
     /// That this is beyond the version's threshold, and what became of the signal.
     pub out_of_support: Option<String>,
-    /// `buy` or `sell`: what the signal would have been, where that made it a hold.
-    pub held_instead_of: Option<&'static str>,
     /// Calibrated probability of the signal.
     pub confidence: Option<f64>,
     /// Probability of each class.
@@ -76,8 +74,14 @@ pub struct Answer {
     pub stop_loss: Option<f64>,
     /// Price at which it is closed at a gain.
     pub take_profit: Option<f64>,
-    /// Share of the account.
+    /// Share of the account; 0: a call that is scored, and no trade.
     pub size: f64,
+    /// Why a buy or sell has size 0.
+    pub no_size: Option<String>,
+    /// Return that a buy or sell is expected to bring after costs, a share of entry; none where the version cannot tell.
+    pub expected_return_net: Option<f64>,
+    /// Cost of a round trip, a share of entry; none for hold and abstain.
+    pub cost: Option<f64>,
     /// When it is closed whatever the price.
     pub expires: DateTime<Utc>,
     /// What each component of a mixture answered, `[n_components, n_classes]` row-major; empty for a network alone.
@@ -184,8 +188,19 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<PredictReport> {
     let mut second = SecondStage::gather(app, &mut db, line, &mut report.notes)?;
     let confidence = second.as_mut().and_then(|second| second.actor(&mut report.notes));
     let mut computed = Computed::new();
-    report.answers =
-        answer(app, line, (actor, confidence), &waiting, &mut computed, &mut report.seconds)?;
+    let guard = bets::guard(&mut db, (name, line), app.as_of)?;
+    report.notes.extend(guard.as_ref().map(|(_, why)| why.clone()));
+    report.notes.extend(bets::size_note(actor, line)?);
+    let guard = guard.map(|(guard, _)| guard);
+    report.answers = answer(
+        app,
+        line,
+        (actor, confidence),
+        guard,
+        &waiting,
+        &mut computed,
+        &mut report.seconds,
+    )?;
     report.confidence_version = confidence.map(|actor| actor.version);
     report.version = Some(version);
     if request.dry_run {
@@ -241,7 +256,8 @@ fn shadow(
     computed: &mut Computed,
 ) -> anyhow::Result<usize> {
     let actor = cast.actor(version).map_err(Fault::integrity)?;
-    let answers = answer(app, line, (actor, None), waiting, computed, &mut Seconds::default())?;
+    let answers =
+        answer(app, line, (actor, None), None, waiting, computed, &mut Seconds::default())?;
     let signals = answers.iter().map(row_of).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(db.insert_signals(name, version, &signals, true, app.as_of)?.len())
 }
@@ -393,6 +409,7 @@ fn answer(
     app: &App,
     line: &LineConfig,
     (actor, second): (&Actor, Option<&Actor>),
+    guard: Option<NoSize>,
     waiting: &Waiting,
     computed: &mut Computed,
     seconds: &mut Seconds,
@@ -414,11 +431,31 @@ fn answer(
         }
     };
     seconds.forward = forward.elapsed().as_secs_f64();
-    let answers = asked.iter().zip(&probabilities).zip(wins).map(|((one, probabilities), win)| {
-        one.answer(probabilities.as_deref(), win, actor, line, app)
-    });
-    let answers = answers.zip(parts).map(|(answer, parts)| Answer { parts, ..answer });
-    Ok(answers.collect())
+    let edge = loading::edge(&actor.files)?;
+    let stakes = waiting
+        .candles
+        .iter()
+        .map(|candles| {
+            let cost = bets::cost(line, candles)?;
+            Ok((cost, labels::horizon_volatility(candles)))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut answers = Vec::with_capacity(asked.len());
+    for (((one, probabilities), win), parts) in
+        asked.iter().zip(&probabilities).zip(wins).zip(parts)
+    {
+        let (cost, volatility) = &stakes[one.of];
+        let stake = Stake {
+            guard,
+            is_unlike: false,
+            edge: edge.as_ref(),
+            volatility: volatility[one.row],
+            cost: cost.round_trip() / one.candles.close()[one.row],
+        };
+        let answer = one.answer((probabilities.as_deref(), win), stake, actor, line, app);
+        answers.push(Answer { parts, ..answer });
+    }
+    Ok(answers)
 }
 
 /// What a version answers to a range of rows of one series, as it does from cron: first stage only.
@@ -432,7 +469,7 @@ pub(crate) fn answers_of(
     let until = candles.slice(0, rows.end);
     let waiting = Waiting { candles: vec![until], first: vec![rows.start.min(rows.end)] };
     let mut computed = Computed::new();
-    answer(app, line, (actor, None), &waiting, &mut computed, &mut Seconds::default())
+    answer(app, line, (actor, None), None, &waiting, &mut computed, &mut Seconds::default())
 }
 
 fn feature_set(actor: &Actor) -> Result<&'static FeatureSet, Fault> {
@@ -459,7 +496,8 @@ fn ask<'a>(
     let known = daily::support(actor)?;
     let mut asked = Vec::new();
     let mut offset = 0;
-    for ((candles, &first), features) in waiting.candles.iter().zip(&waiting.first).zip(all) {
+    let series = waiting.candles.iter().zip(&waiting.first).zip(all);
+    for (of, ((candles, &first), features)) in series.enumerate() {
         let timeframe = candles.timeframe();
         let gaps = calendar::gaps(timeframe, candles.open_at_us());
         for row in first..candles.len() {
@@ -477,7 +515,7 @@ fn ask<'a>(
                 .or_else(|| known.as_ref().and_then(|known| known.objection(features, row)));
             let place = (offset + row) as u32;
             let far = None;
-            asked.push(Asked { series: features, candles, row, place, whole, why, far });
+            asked.push(Asked { series: features, candles, of, row, place, whole, why, far });
         }
         offset += candles.len();
     }
@@ -512,6 +550,8 @@ fn ask<'a>(
 struct Asked<'a> {
     series: &'a Features,
     candles: &'a Candles,
+    /// Place of the series among those that wait.
+    of: usize,
     row: usize,
     /// Among the rows of all series.
     place: u32,
@@ -545,8 +585,8 @@ impl Far {
 impl Asked<'_> {
     fn answer(
         &self,
-        probabilities: Option<&[f64]>,
-        win: Option<f64>,
+        (probabilities, win): (Option<&[f64]>, Option<f64>),
+        stake: Stake<'_>,
         actor: &Actor,
         line: &LineConfig,
         app: &App,
@@ -560,23 +600,14 @@ impl Asked<'_> {
             line.signals.time_out_minutes.map_or(candles.timeframe().horizon(), |minutes| {
                 TimeDelta::minutes(i64::from(minutes))
             });
+        debug_assert!(decided <= app.as_of);
+        let outside = self.far.and_then(|far| far.objection(actor.version));
+        let is_unlike = outside.is_some() && line.signals.out_of_support == OutOfSupport::Hold;
         let signal: Option<Signal> = probabilities.map(|p| {
             let side = |class| spec.label.signal(class as u8);
-            signal::decide(p, side, win, entry, atr, &line.signals)
+            let stake = Stake { is_unlike, ..stake };
+            signal::decide(p, side, win, (entry, atr), &stake, &line.signals)
         });
-        debug_assert!(decided <= app.as_of);
-        let mut outside = self.far.and_then(|far| far.objection(actor.version));
-        let mut held_instead_of = None;
-        let signal = match (signal, &mut outside) {
-            (Some(signal), Some(why)) if line.signals.out_of_support == OutOfSupport::Hold => {
-                if signal.side.is_some() {
-                    why.push_str(&format!("; hold instead of {}", signal.name()));
-                    held_instead_of = Some(signal.name());
-                }
-                Some(signal.held())
-            }
-            _ => signal,
-        };
         Answer {
             signal_id: None,
             pair: candles.pair().clone(),
@@ -586,7 +617,6 @@ impl Asked<'_> {
             reason: self.why.clone(),
             dissimilarity: self.far.map(|far| far.index),
             out_of_support: outside,
-            held_instead_of,
             confidence: signal.map(|signal| signal.confidence),
             probabilities: probabilities
                 .into_iter()
@@ -596,6 +626,9 @@ impl Asked<'_> {
             stop_loss: signal.and_then(|signal| signal.stop_loss),
             take_profit: signal.and_then(|signal| signal.take_profit),
             size: signal.map_or(0.0, |signal| signal.size),
+            no_size: signal.and_then(|signal| signal.no_size).map(|why| why.to_string()),
+            expected_return_net: signal.and_then(|signal| signal.expected_net),
+            cost: signal.and_then(|signal| signal.cost),
             expires: decided + length,
             parts: Vec::new(),
         }
@@ -618,7 +651,9 @@ fn row_of(answer: &Answer) -> anyhow::Result<NewSignal> {
         expires_at: answer.expires,
         dissimilarity: answer.dissimilarity,
         out_of_support: answer.out_of_support.clone(),
-        held_instead_of: answer.held_instead_of,
+        no_size: answer.no_size.clone(),
+        expected_net: answer.expected_return_net,
+        cost: answer.cost,
         parts: answer.parts.clone(),
     })
 }

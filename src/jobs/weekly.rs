@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -48,9 +48,10 @@ use crate::{
     inference::{ModelSpec, Predictor},
     labels::LabelBalance,
     lineage::{LineName, Member, Period, Status, Version},
-    market::instant,
+    market::{calendar, instant},
     registry::{Candidate, LockedLine, Run},
     report,
+    signal::Edge,
     train::{self, EpochRow, Fit, FitConfig, FitError, FitObserver},
 };
 
@@ -663,6 +664,7 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     files.insert(artifact::REPORT, report::version_page(&page))?;
     let mut description = description(work, predictor.spec())?;
     description.extend(joining::description(&seats.places, &prior, own_seen, &weights));
+    description.extend(edge(&predictor, folds, &gathered.material)?);
     let figures = figures(work, &assessment);
     let mut scored = metrics["test"].clone();
     scored["sharpe"] = json!(assessment.backtests.get(assess::MODEL).and_then(|f| f.sharpe));
@@ -708,6 +710,27 @@ fn class_prior(folds: &Folds) -> Vec<f64> {
     let counts = folds.train.class_counts(folds.classes.len());
     let n: usize = counts.iter().sum();
     counts.iter().map(|count| *count as f64 / n.max(1) as f64).collect()
+}
+
+/// What metadata.json keeps of returns: the version's own network held against its validation part, which the other networks of a
+/// mixture may have learned from.
+fn edge(
+    predictor: &Predictor,
+    folds: &Folds,
+    material: &Material,
+) -> anyhow::Result<Map<String, Value>> {
+    let part = &folds.validation;
+    let probabilities = predictor.probabilities(&folds.windows, &part.rows());
+    let returns = material.label_returns(&part.samples);
+    let days: Vec<i64> = calendar::trading_days(&part.decided_at_us())
+        .iter()
+        .map(|day| i64::from(day.num_days_from_ce()))
+        .collect();
+    let edge = Edge::fit(folds.classes.len(), &probabilities, &part.classes(), &returns, &days);
+    match edge.map(serde_json::to_value).transpose()? {
+        Some(Value::Object(fields)) => Ok(fields),
+        _ => Ok(Map::new()),
+    }
 }
 
 /// Measures the network; a first mixture is measured as a whole, with the shares that it begins with.

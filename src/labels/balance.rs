@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClassBalance, HOLD, LabelRule, Labels, VOLATILITY_WINDOW, candles_in_horizon,
+    BUY, ClassBalance, HOLD, LabelRule, Labels, SELL, VOLATILITY_WINDOW, candles_in_horizon,
     rolling_volatility,
 };
 use crate::market::Candles;
@@ -19,6 +19,34 @@ pub const UNBALANCED_SHARE: f64 = 0.60;
 pub const HOLD_SHARE: f64 = 0.38;
 /// With fewer moves a quantile of them says little.
 const MIN_MOVES: usize = 100;
+
+/// Standard deviation of the return over the horizon as the last [`VOLATILITY_WINDOW`] one-candle returns have it, a share of the
+/// price, one a candle; NaN before there are as many.
+pub fn horizon_volatility(candles: &Candles) -> Vec<f64> {
+    let scale = candles_in_horizon(candles.timeframe()).sqrt();
+    let mut volatility = vec![f64::NAN; candles.len()];
+    let sigmas = rolling_volatility(candles.close());
+    for (out, sigma) in volatility.iter_mut().skip(VOLATILITY_WINDOW).zip(sigmas) {
+        *out = scale * sigma;
+    }
+    volatility
+}
+
+/// What the price did under each label, in volatilities ([`horizon_volatility`]): the barrier that was reached first where the
+/// rule has barriers, else the forward return. NaN where one of them is not known.
+pub fn label_returns(candles: &Candles, labels: &Labels, rule: &LabelRule) -> Vec<f64> {
+    let volatility = horizon_volatility(candles);
+    let rows = labels.forward_return.iter().zip(&labels.class).zip(volatility);
+    rows.map(|((&forward, &class), volatility)| {
+        let paid = match (rule, class) {
+            (LabelRule::TripleBarrier { take_profit, .. }, BUY) => *take_profit,
+            (LabelRule::TripleBarrier { take_profit, .. }, SELL) => -take_profit,
+            _ => forward,
+        };
+        paid / volatility
+    })
+    .collect()
+}
 
 /// Forward returns in standard deviations of the return over the horizon, one a candle: what the volatility rule compares with
 /// its multiple. NaN where the label does not exist or fewer than [`VOLATILITY_WINDOW`] returns lie before.

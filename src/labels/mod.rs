@@ -18,7 +18,8 @@ use crate::{
 };
 
 pub use balance::{
-    ClassShare, HOLD_SHARE, LabelBalance, UNBALANCED_SHARE, balancing_multiple, moves, shares_at,
+    ClassShare, HOLD_SHARE, LabelBalance, UNBALANCED_SHARE, balancing_multiple, horizon_volatility,
+    label_returns, moves, shares_at,
 };
 
 /// How a training label is made.

@@ -1,8 +1,10 @@
 //! What became of a position: which of stop, target and time-out came first, and what it paid.
 //!
 //! Shared by labels (triple barrier), backtest and live outcomes, so that the three cannot disagree. Main types:
-//! [`Bars`], [`Levels`], [`Exit`], [`Costs`]. Invariant: what is not certain from open, high, low and close counts
+//! [`Bars`], [`Levels`], [`Exit`], [`CostsConfig`]. Invariant: what is not certain from open, high, low and close counts
 //! against the position. Not here: when a position is opened (`backtest`), and classes (`labels`).
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,10 +111,82 @@ pub struct Exit {
     pub reason: ExitReason,
 }
 
-/// Costs of a round trip, as in `aifx.yaml`: in units of the price of a pair quoted to four decimals, so 0.00010 is
-/// one pip. [`Costs::for_pair`] turns them into price units of a pair whose pip is the second decimal.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Below this share of the price a round trip costs nothing in effect: the figure is in another unit.
+const LEAST_SHARE: f64 = 0.000_02;
+/// Above this share no pair costs as much.
+const MOST_SHARE: f64 = 0.01;
+
+/// What trades cost, as in `aifx.yaml`: for pairs quoted to four decimals in units of the price (0.00010 is one pip), a
+/// hundredfold for pairs quoted in yen, and whatever else a pair costs in units of its own price.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct CostsConfig {
+    /// Ask less bid, paid once a round trip.
+    pub spread: f64,
+    /// Lost on each of entry and exit.
+    pub slippage: f64,
+    /// Pairs that cost something else.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pairs: BTreeMap<Pair, PairCosts>,
+}
+
+/// Costs of one pair, in units of its price; what is not given follows from the line's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PairCosts {
+    /// See [`Costs::spread`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread: Option<f64>,
+    /// See [`Costs::slippage`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slippage: Option<f64>,
+}
+
+impl Default for CostsConfig {
+    fn default() -> Self {
+        CostsConfig { spread: 0.000_10, slippage: 0.000_02, pairs: BTreeMap::new() }
+    }
+}
+
+impl CostsConfig {
+    /// No costs at all.
+    pub const NONE: CostsConfig =
+        CostsConfig { spread: 0.0, slippage: 0.0, pairs: BTreeMap::new() };
+
+    /// What a pair costs, in units of its price.
+    pub fn for_pair(&self, pair: &Pair) -> Costs {
+        let pips = if pair.quote() == "JPY" { 100.0 } else { 1.0 };
+        let own = self.pairs.get(pair).copied().unwrap_or_default();
+        Costs {
+            spread: own.spread.unwrap_or(self.spread * pips),
+            slippage: own.slippage.unwrap_or(self.slippage * pips),
+        }
+    }
+
+    /// What a pair costs where its last price is `price`.
+    ///
+    /// # Errors
+    /// Where a round trip costs less than 0.2 hundredths of a per cent of the price or more than 1 %, in words: such a figure is
+    /// in another unit than the price.
+    pub fn checked_for(&self, pair: &Pair, price: f64) -> Result<Costs, String> {
+        let costs = self.for_pair(pair);
+        let share = costs.round_trip() / price;
+        if (LEAST_SHARE..=MOST_SHARE).contains(&share) {
+            return Ok(costs);
+        }
+        Err(format!(
+            "costs: a round trip of {pair} costs {} at a price of {price}, {} of it",
+            costs.round_trip(),
+            match share < LEAST_SHARE {
+                true => format!("{:.3} hundredths of a per cent, less than 0.2", share * 1e4),
+                false => format!("{:.2} %, more than 1 %", share * 100.0),
+            }
+        ))
+    }
+}
+
+/// Costs of a pair, in units of its price.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
     /// Ask less bid, paid once a round trip.
     pub spread: f64,
@@ -120,25 +194,7 @@ pub struct Costs {
     pub slippage: f64,
 }
 
-impl Default for Costs {
-    fn default() -> Self {
-        Costs { spread: 0.000_10, slippage: 0.000_02 }
-    }
-}
-
 impl Costs {
-    /// No costs at all.
-    pub const NONE: Costs = Costs { spread: 0.0, slippage: 0.0 };
-
-    /// The same number of pips in price units of `pair`: a hundredfold where the quote is the yen.
-    ///
-    /// A line has one `costs` for all its pairs; 0.0001 yen would be no cost at all for USD/JPY near 110.
-    #[must_use]
-    pub fn for_pair(self, pair: &Pair) -> Costs {
-        let pips = if pair.quote() == "JPY" { 100.0 } else { 1.0 };
-        Costs { spread: self.spread * pips, slippage: self.slippage * pips }
-    }
-
     /// What a round trip costs, in price units: `spread + 2·slippage`.
     #[inline]
     pub fn round_trip(self) -> f64 {
@@ -427,9 +483,20 @@ mod tests {
         let costs = Costs { spread: 0.0001, slippage: 0.00002 };
         assert!((trade_return(Side::Buy, 1.25, 1.30, &costs) - (0.04 - 0.000_112)).abs() < 1e-15);
         assert!((trade_return(Side::Sell, 1.25, 1.30, &costs) + 0.04 + 0.000_112).abs() < 1e-15);
-        let yen = costs.for_pair(&"USD/JPY".parse().expect("a pair"));
-        assert!((yen.round_trip() - 0.014).abs() < 1e-15);
-        assert_eq!(costs.for_pair(&"EUR/USD".parse().expect("a pair")), costs);
+        let pair = |name: &str| name.parse::<Pair>().expect("a pair");
+        let line = CostsConfig::default();
+        assert!((line.for_pair(&pair("USD/JPY")).round_trip() - 0.014).abs() < 1e-15);
+        assert_eq!(line.for_pair(&pair("EUR/USD")), costs);
+        // What is quoted otherwise costs what its own entry says, and the rest of the line.
+        let own = PairCosts { spread: Some(0.3), slippage: None };
+        let line = CostsConfig { pairs: [(pair("EUR/HUF"), own)].into(), ..line };
+        assert_eq!(line.for_pair(&pair("EUR/HUF")).spread, 0.3);
+        assert!(line.checked_for(&pair("EUR/HUF"), 390.0).is_ok());
+        assert!(line.checked_for(&pair("EUR/USD"), 1.1).is_ok());
+        let nothing = line.checked_for(&pair("USD/HUF"), 360.0).expect_err("another unit");
+        assert!(nothing.contains("USD/HUF") && nothing.contains("less than 0.2"), "{nothing}");
+        let much = line.checked_for(&pair("EUR/HUF"), 3.9).expect_err("another unit");
+        assert!(much.contains("more than 1 %"), "{much}");
     }
 
     #[test]

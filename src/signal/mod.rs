@@ -1,7 +1,12 @@
 //! From probabilities to a signal, and from a signal to what became of it (DESIGN 13).
 //!
-//! [`decide`] gives side, confidence, levels and size; [`settle`] closes an open position on the candles after it, by the
+//! A signal is a call, its size is the bet: [`decide`] gives side, confidence, levels and size, and a reason where the size is 0. [`settle`] closes an open position on the candles after it, by the
 //! same [`Bars`] as labels and backtest. Pure. Not here: which candles are answered (`jobs`), how an exit is found (`outcome`).
+
+mod breaker;
+mod edge;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +14,9 @@ use crate::{
     market::Micros,
     outcome::{Bars, Costs, ExitReason, LevelPrices, Side, SignalOutcome, signal_outcome},
 };
+
+pub use breaker::{Breaker, RiskConfig, Trip};
+pub use edge::Edge;
 
 /// A hold was right where the price stayed within this share of entry (DESIGN 7).
 const HOLD_THRESHOLD: f64 = 0.005;
@@ -38,19 +46,62 @@ impl Distance {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutOfSupport {
-    /// It is marked, and stays what it is.
+    /// It is marked, and its size stays what it is.
     #[default]
     Mark,
-    /// It is marked and becomes a hold.
+    /// It is marked and its size is 0.
     Hold,
+}
+
+/// What the size of a buy or sell follows from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sizing {
+    /// From the table of confidence where the expected return is above costs, else 0.
+    #[default]
+    Edge,
+    /// From the table alone.
+    Confidence,
+}
+
+/// Why a buy or sell has no size. In the order in which they are looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NoSize {
+    /// The line's breaker has tripped.
+    Breaker,
+    /// Production is shown to be worse than its class prior.
+    NoSkill,
+    /// The window is unlike the training data.
+    Support,
+    /// Less confidence than the line wants.
+    Confidence,
+    /// The expected return after costs, a share of entry.
+    NoEdge(f64),
+    /// What is expected cannot be told.
+    EdgeUnknown,
+}
+
+impl fmt::Display for NoSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoSize::Breaker => f.write_str("breaker"),
+            NoSize::NoSkill => f.write_str("no skill"),
+            NoSize::Support => f.write_str("out of support"),
+            NoSize::Confidence => f.write_str("confidence"),
+            NoSize::NoEdge(net) => write!(f, "no edge after costs ({:+.2} bp)", net * 1e4),
+            NoSize::EdgeUnknown => f.write_str("edge unknown"),
+        }
+    }
 }
 
 /// How a line's answers become signals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignalConfig {
-    /// An answer with less confidence is a hold.
+    /// A buy or sell with less confidence has size 0.
     pub min_confidence: f64,
+    /// What sizes follow from.
+    pub size: Sizing,
     /// Loss at which a position is closed; none: never.
     pub stop_loss: Distance,
     /// Gain at which it is closed; none: never.
@@ -71,6 +122,7 @@ impl Default for SignalConfig {
     fn default() -> Self {
         SignalConfig {
             min_confidence: 0.0,
+            size: Sizing::Edge,
             stop_loss: Distance { percent: Some(0.5), atr: None },
             take_profit: Distance { percent: Some(1.0), atr: None },
             time_out_minutes: None,
@@ -121,7 +173,7 @@ impl SignalConfig {
         problems
     }
 
-    fn size(&self, confidence: f64) -> f64 {
+    fn size_of(&self, confidence: f64) -> f64 {
         self.sizes.iter().find(|[from, _]| confidence >= *from).map_or(0.0, |[_, share]| *share)
     }
 }
@@ -139,6 +191,27 @@ pub struct Signal {
     pub take_profit: Option<f64>,
     /// Share of the account; 0 for hold.
     pub size: f64,
+    /// Why a buy or sell has no size.
+    pub no_size: Option<NoSize>,
+    /// Expected return of a buy or sell after costs, a share of entry; none where the version cannot tell.
+    pub expected_net: Option<f64>,
+    /// Cost of a round trip, a share of entry; none for hold.
+    pub cost: Option<f64>,
+}
+
+/// What a size follows from besides the probabilities.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stake<'a> {
+    /// What keeps the line from betting at all.
+    pub guard: Option<NoSize>,
+    /// The window is unlike the training data, and the line does not bet on such.
+    pub is_unlike: bool,
+    /// What the version knows of returns; none: sizes follow from confidence alone.
+    pub edge: Option<&'a Edge>,
+    /// Standard deviation of the return over the horizon, as of now, a share of the price.
+    pub volatility: f64,
+    /// Cost of a round trip, a share of entry.
+    pub cost: f64,
 }
 
 impl Signal {
@@ -150,22 +223,17 @@ impl Signal {
             None => "hold",
         }
     }
-
-    /// The same answer without a position: its confidence stays what the model said.
-    pub fn held(self) -> Signal {
-        Signal { side: None, stop_loss: None, take_profit: None, size: 0.0, ..self }
-    }
 }
 
 /// The signal of probabilities (one a class, `signals` says -1, 0, +1 of each) at an entry price; `atr_share` is the ATR as
 /// a share of it. The likeliest class answers, the first of equals; a buy or sell is as sure as `win` says, the probability that
-/// it wins by a second stage, where there is one.
+/// it wins by a second stage, where there is one. Guards, confidence and the expected return decide its size, never the side.
 pub fn decide(
     probabilities: &[f64],
     signals: impl Fn(usize) -> i8,
     win: Option<f64>,
-    entry: f64,
-    atr_share: Option<f64>,
+    (entry, atr_share): (f64, Option<f64>),
+    stake: &Stake<'_>,
     config: &SignalConfig,
 ) -> Signal {
     let mut best = 0;
@@ -176,17 +244,38 @@ pub fn decide(
     }
     let side = Side::of_signal(signals(best));
     let confidence = win.filter(|_| side.is_some()).unwrap_or(probabilities[best]);
-    let side = side.filter(|_| confidence >= config.min_confidence);
     let price = |distance: Distance, sign: f64| -> Option<f64> {
         let side = side?;
         Some(entry * (1.0 + sign * side.sign() * distance.share(atr_share)?))
     };
+    let expected_net = side.zip(stake.edge).map(|(side, edge)| {
+        side.sign() * edge.expected(probabilities) * stake.volatility - stake.cost
+    });
+    let size = config.size_of(confidence);
+    let no_size = side.and_then(|_| {
+        stake.guard.or_else(|| {
+            if stake.is_unlike {
+                Some(NoSize::Support)
+            } else if confidence < config.min_confidence || size <= 0.0 {
+                Some(NoSize::Confidence)
+            } else {
+                match expected_net.filter(|_| config.size == Sizing::Edge) {
+                    Some(net) if !net.is_finite() => Some(NoSize::EdgeUnknown),
+                    Some(net) if net <= 0.0 => Some(NoSize::NoEdge(net)),
+                    Some(_) | None => None,
+                }
+            }
+        })
+    });
     Signal {
         side,
         confidence,
         stop_loss: price(config.stop_loss, -1.0),
         take_profit: price(config.take_profit, 1.0),
-        size: side.map_or(0.0, |_| config.size(confidence)),
+        size: if side.is_some() && no_size.is_none() { size } else { 0.0 },
+        no_size,
+        expected_net: expected_net.filter(|net| net.is_finite()),
+        cost: side.map(|_| stake.cost),
     }
 }
 
@@ -324,37 +413,69 @@ mod tests {
         class as i8 - 1
     }
 
-    fn buy_of(config: &SignalConfig) -> Signal {
-        decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, config)
+    fn answer(p: &[f64], win: Option<f64>, config: &SignalConfig) -> Signal {
+        decide(p, of_three, win, (2.0, None), &Stake::default(), config)
     }
 
     #[test]
     fn the_likeliest_class_answers_with_levels_and_a_size() {
         let config = SignalConfig::default();
-        let buy = decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, &config);
+        let buy = answer(&[0.1, 0.2, 0.7], None, &config);
         assert_eq!((buy.name(), buy.confidence, buy.size), ("buy", 0.7, 0.10));
         assert_eq!((buy.stop_loss, buy.take_profit), (Some(1.99), Some(2.02)));
-        let sell = decide(&[0.85, 0.1, 0.05], of_three, None, 2.0, None, &config);
+        let sell = answer(&[0.85, 0.1, 0.05], None, &config);
         assert_eq!((sell.name(), sell.size), ("sell", 0.15));
         assert_eq!((sell.stop_loss, sell.take_profit), (Some(2.01), Some(1.98)));
-        let hold = decide(&[0.2, 0.6, 0.2], of_three, None, 2.0, None, &config);
+        let hold = answer(&[0.2, 0.6, 0.2], None, &config);
         assert_eq!((hold.name(), hold.stop_loss, hold.size), ("hold", None, 0.0));
-        let unsure = decide(&[0.1, 0.2, 0.7], of_three, Some(0.4), 2.0, None, &config);
+        assert_eq!((hold.no_size, hold.cost), (None, None));
+        let unsure = answer(&[0.1, 0.2, 0.7], Some(0.4), &config);
         assert_eq!((unsure.name(), unsure.confidence, unsure.size), ("buy", 0.4, 0.05));
-        let hold = decide(&[0.2, 0.6, 0.2], of_three, Some(0.4), 2.0, None, &config);
+        let hold = answer(&[0.2, 0.6, 0.2], Some(0.4), &config);
         assert_eq!((hold.name(), hold.confidence), ("hold", 0.6), "a hold has nothing to win");
-        let held = buy_of(&config).held();
-        assert_eq!((held.name(), held.confidence, held.size), ("hold", 0.7, 0.0));
-        assert_eq!((held.stop_loss, held.take_profit), (None, None));
-        let shy = SignalConfig { min_confidence: 0.75, ..config.clone() };
-        assert_eq!(decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, None, &shy).name(), "hold");
         let by_range = SignalConfig {
             stop_loss: Distance { atr: Some(2.0), percent: None },
             take_profit: Distance::default(),
             ..config
         };
-        let buy = decide(&[0.1, 0.2, 0.7], of_three, None, 2.0, Some(0.01), &by_range);
+        let stake = Stake::default();
+        let buy = decide(&[0.1, 0.2, 0.7], of_three, None, (2.0, Some(0.01)), &stake, &by_range);
         assert_eq!((buy.stop_loss, buy.take_profit), (Some(1.96), None));
+    }
+
+    #[test]
+    fn a_call_is_a_bet_only_where_it_is_expected_to_pay() {
+        let config = SignalConfig::default();
+        let edge = Edge { class_returns: vec![-1.0, 0.0, 1.0], slope: 0.5 };
+        let p = [0.2, 0.3, 0.5];
+        let of = |config: &SignalConfig, stake: Stake<'_>| {
+            let signal = decide(&p, of_three, None, (2.0, None), &stake, config);
+            assert_eq!((signal.name(), signal.confidence), ("buy", 0.5), "the call stays");
+            signal
+        };
+        let stake =
+            Stake { edge: Some(&edge), volatility: 0.002, cost: 0.0001, ..Stake::default() };
+        // 0.5 * (0.5 - 0.2) * 0.002 = 0.0003, less what it costs.
+        let paying = of(&config, stake);
+        assert!((paying.expected_net.expect("an edge") - 0.0002).abs() < 1e-15);
+        assert_eq!((paying.size, paying.no_size, paying.cost), (0.05, None, Some(0.0001)));
+        let dear = of(&config, Stake { cost: 0.0004, ..stake });
+        assert_eq!(dear.size, 0.0);
+        assert_eq!(dear.no_size.expect("a reason").to_string(), "no edge after costs (-1.00 bp)");
+        let by_table = SignalConfig { size: Sizing::Confidence, ..config.clone() };
+        assert_eq!(of(&by_table, Stake { cost: 0.0004, ..stake }).size, 0.05);
+        let unknown = of(&config, Stake { volatility: f64::NAN, ..stake });
+        assert_eq!((unknown.size, unknown.no_size), (0.0, Some(NoSize::EdgeUnknown)));
+        assert_eq!(unknown.expected_net, None);
+        assert_eq!(of(&config, Stake { edge: None, cost: 0.0004, ..stake }).size, 0.05);
+        // The first reason of several is named.
+        let shy = SignalConfig { min_confidence: 0.75, ..config };
+        let reason = |stake| of(&shy, stake).no_size.expect("a reason").to_string();
+        assert_eq!(reason(Stake { cost: 1.0, ..stake }), "confidence");
+        let unlike = Stake { is_unlike: true, ..stake };
+        assert_eq!(reason(unlike), "out of support");
+        assert_eq!(reason(Stake { guard: Some(NoSize::NoSkill), ..unlike }), "no skill");
+        assert_eq!(reason(Stake { guard: Some(NoSize::Breaker), ..unlike }), "breaker");
     }
 
     #[test]
@@ -362,6 +483,7 @@ mod tests {
         assert_eq!(SignalConfig::default().problems(), []);
         let wrong = SignalConfig {
             min_confidence: f64::NAN,
+            size: Sizing::Edge,
             stop_loss: Distance { percent: Some(1.0), atr: Some(1.0) },
             take_profit: Distance { percent: Some(-1.0), atr: None },
             time_out_minutes: Some(0),

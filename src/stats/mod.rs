@@ -25,7 +25,10 @@ pub use means::{TTest, days_needed};
 pub use overfitting::{Overfitting, overfitting};
 pub use proportions::{Discordant, Proportion, TwoProportions};
 pub use quantiles::{median, quantile_sorted, quartiles};
-pub use sequential::{ConfidenceSequence, PageHinkley, PageHinkleyState, adwin_cut, mixture_t_p};
+pub use sequential::{
+    DailyTest, FIRST_LOOK_DAYS, PageHinkley, PageHinkleyState, adwin_cut, memory_inflation,
+    mixture_t_half_width, mixture_t_p,
+};
 pub use sharpe::{
     ReturnMoments, deflated_benchmark, effective_trials, expected_maximum, lo_eta,
     min_track_record, probabilistic_sharpe,

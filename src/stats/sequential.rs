@@ -1,5 +1,7 @@
-//! Streams that are watched as they grow: Page–Hinkley, ADWIN's cut, and a confidence sequence that may be looked at every day
+//! Streams that are watched as they grow: Page–Hinkley, ADWIN's cut, and a test of a mean that may be looked at every day
 //! (FORMULAS 4.4, 4.7).
+
+use serde::{Deserialize, Serialize};
 
 /// Page–Hinkley test for a rise of the mean (Page 1954; Hinkley 1971; Mouss 2004).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,56 +55,86 @@ pub fn adwin_cut(n: usize, m: usize, variance: f64, delta: f64) -> Option<f64> {
     Some((2.0 / harmonic * variance * log).sqrt() + 2.0 / (3.0 * harmonic) * log)
 }
 
-/// An interval for a mean that holds at every moment at once, so that it may be looked at every day (normal mixture: Robbins 1970;
-/// Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, arXiv 2103.06476).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ConfidenceSequence {
-    alpha: f64,
-    rho2: f64,
+/// How much wider the spread of a mean of `values` is than that of independent ones: (1 + r)/(1 - r), where r is their lag-1
+/// autocorrelation, raised by its bias 1.5/n and cut to 0..0.8. 1 where that cannot be told.
+pub fn memory_inflation(values: &[f64]) -> f64 {
+    let (Some(mean), n) = (super::mean(values), values.len() as f64) else { return 1.0 };
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let lagged: f64 = values.windows(2).map(|two| (two[0] - mean) * (two[1] - mean)).sum();
+    if squares <= 0.0 {
+        return 1.0;
+    }
+    let r = (lagged / squares + 1.5 / n).clamp(0.0, 0.8);
+    (1.0 + r) / (1.0 - r)
 }
 
-impl ConfidenceSequence {
-    /// Of error `alpha`, tightest after `tightest_at` values; both stay what they are once somebody has looked.
-    pub fn new(alpha: f64, tightest_at: f64) -> ConfidenceSequence {
-        let log = alpha.ln();
-        ConfidenceSequence { alpha, rho2: (-2.0 * log + (1.0 - 2.0 * log).ln()) / tightest_at }
-    }
+/// Inverse variance of the mixture: effects of half a standard deviation a day are what is looked for.
+const PHI: f64 = 4.0;
 
-    /// Half of its width after `n` values of standard deviation `sd`.
-    pub fn half_width(&self, n: usize, sd: f64) -> f64 {
-        let (t, rho2) = (n as f64, self.rho2);
-        let scaled = t * rho2 + 1.0;
-        sd * (scaled / (t * t * rho2) * (scaled / (self.alpha * self.alpha)).ln()).sqrt()
-    }
-
-    /// p of a mean of 0 after `n` values, for one look; what counts is the least of all looks so far.
-    pub fn p(&self, n: usize, mean: f64, sd: f64) -> f64 {
-        let (t, rho2) = (n as f64, self.rho2);
-        let scaled = t * rho2 + 1.0;
-        let evidence =
-            scaled.powf(-0.5) * (t * t * rho2 * (mean / sd).powi(2) / (2.0 * scaled)).exp();
-        (1.0 / evidence).min(1.0)
-    }
-
-    /// The mixing variance in squared standard deviations.
-    pub fn rho2(&self) -> f64 {
-        self.rho2
-    }
-}
-
-/// p of a mean of 0 after `values` of unknown standard deviation, for one look; what counts is the least of all looks so far, and
-/// that holds however often one looks.
+/// p of a mean of 0 after `values` of unknown standard deviation whose variance of the mean is `inflation` times that of
+/// independent ones ([`memory_inflation`]; 1: independent), for one look; what counts is the least of all looks so far, and that
+/// holds however often one looks.
 ///
 /// The t-test with the mean, in standard deviations, mixed over a normal of variance 1/4 (Lai 1976; Lindon, Ham, Tingley &
 /// Bojinov 2022, "Anytime-valid inference in linear models"). Exact for independent normal values at every count, where the
 /// asymptotic sequence wants some twenty of them. `None` with fewer than two values, or where they do not differ.
-pub fn mixture_t_p(values: &[f64]) -> Option<f64> {
-    /// Inverse variance of the mixture: effects of half a standard deviation a day are what is looked for.
-    const PHI: f64 = 4.0;
+pub fn mixture_t_p(values: &[f64], inflation: f64) -> Option<f64> {
     let sd = super::sample_sd(values).filter(|sd| *sd > 0.0)?;
     let n = values.len() as f64;
-    let squared = (super::mean(values)? / sd).powi(2) * n / (n - 1.0);
+    let squared = (super::mean(values)? / sd).powi(2) * n / ((n - 1.0) * inflation);
     let shrunk = PHI / (PHI + n);
     let evidence = 0.5 * shrunk.ln() + 0.5 * n * (squared.ln_1p() - (shrunk * squared).ln_1p());
     Some((-evidence).exp().min(1.0))
+}
+
+/// [`mixture_t_p`] turned round: half of the interval about the mean that holds with 1 - `alpha` at every look. `None` while
+/// there are too few values for any.
+pub fn mixture_t_half_width(values: &[f64], inflation: f64, alpha: f64) -> Option<f64> {
+    let sd = super::sample_sd(values)?;
+    let n = values.len() as f64;
+    let shrunk = PHI / (PHI + n);
+    let c = (alpha * alpha * shrunk).powf(-1.0 / n);
+    (c * shrunk < 1.0)
+        .then(|| sd * (inflation * (n - 1.0) / n * (c - 1.0) / (1.0 - c * shrunk)).sqrt())
+}
+
+/// Whether days lose on average, looked at after each of them from the first that counts on: the one test behind probation, the
+/// breaker and the rule of no skill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DailyTest {
+    /// Days.
+    pub n_days: usize,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// Half of its interval that holds at every look, 95 %.
+    pub half_width: Option<f64>,
+    /// The least p so far; 1 before there are enough days.
+    pub p: f64,
+    /// Place of the day after which a mean below 0 was found first; what was found once stays found.
+    pub found: Option<usize>,
+}
+
+/// Fewer days say nothing.
+pub const FIRST_LOOK_DAYS: usize = 8;
+
+impl DailyTest {
+    /// Looks at the values of days in their order, as if somebody had looked each evening from `first_look` days on.
+    pub fn of(values: &[f64], alpha: f64, first_look: usize) -> DailyTest {
+        let (mut least, mut found) = (1.0f64, None);
+        for n in first_look.max(2)..=values.len() {
+            let so_far = &values[..n];
+            let Some(p) = mixture_t_p(so_far, memory_inflation(so_far)) else { continue };
+            least = least.min(p);
+            if found.is_none() && p <= alpha && super::mean(so_far).is_some_and(|mean| mean < 0.0) {
+                found = Some(n - 1);
+            }
+        }
+        DailyTest {
+            n_days: values.len(),
+            mean: super::mean(values),
+            half_width: mixture_t_half_width(values, memory_inflation(values), 0.05),
+            p: least,
+            found,
+        }
+    }
 }

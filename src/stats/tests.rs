@@ -190,7 +190,7 @@ fn values_are_those_of_scipy_statsmodels_and_arch() {
         let value = match name.as_str() {
             "mixture_t_p" => {
                 let shifted: Vec<f64> = values().into_iter().map(|value| value + a[2]).collect();
-                mixture_t_p(&shifted).unwrap()
+                mixture_t_p(&shifted, 1.0).unwrap()
             }
             "normal_cdf" => normal_cdf(a[0]),
             "normal_quantile" => normal_quantile(a[0]),
@@ -360,13 +360,54 @@ fn windows_that_are_watched_have_the_bounds_of_the_sources() {
     close(adwin_cut(100, 100, 0.25, 0.002).expect("windows"), 0.407169, 5e-7);
     close(adwin_cut(1000, 1000, 0.25, 0.002).expect("windows"), 0.106445, 5e-7);
     assert_eq!(adwin_cut(0, 10, 0.25, 0.002), None);
-    let sequence = ConfidenceSequence::new(0.05, 100.0);
-    close(sequence.rho2(), 0.0793615, 5e-8);
-    close(sequence.half_width(100, 0.8), 0.242817, 5e-7);
-    // The interval leaves 0 out exactly where p falls below its error.
-    let edge = sequence.half_width(100, 0.8);
-    assert!(sequence.p(100, edge * 1.001, 0.8) < 0.05 && sequence.p(100, edge * 0.999, 0.8) > 0.05);
-    close(sequence.p(10, 0.0, 1.0), 1.0, 1e-15);
+}
+
+/// Two examples worked by hand: one of days without memory, one of days with it.
+#[test]
+fn a_mean_that_is_looked_at_every_day_has_the_worked_p_and_interval() {
+    let without = [
+        0.012, -0.004, 0.021, 0.009, 0.015, -0.007, 0.018, 0.003, 0.011, 0.006, 0.020, -0.002,
+        0.013, 0.008, 0.005, 0.016,
+    ];
+    close(memory_inflation(&without), 1.0, 1e-15);
+    close(mixture_t_p(&without, 1.0).expect("values"), 0.022_069_688_8, 6e-11);
+    let half = mixture_t_half_width(&without, 1.0, 0.05).expect("values");
+    close(0.009 - half, 0.001_264_672_93, 6e-12);
+    close(0.009 + half, 0.016_735_327_1, 6e-11);
+    let with = [
+        0.004, 0.010, 0.013, 0.008, 0.002, -0.003, 0.001, 0.007, 0.012, 0.015, 0.011, 0.006, 0.003,
+        0.009, 0.014, 0.010, 0.005, 0.002, 0.008, 0.012,
+    ];
+    let k = memory_inflation(&with);
+    close(k, 3.567_015_86, 6e-9);
+    close(mixture_t_p(&with, 1.0).expect("values"), 0.000_308_555_449, 6e-13);
+    close(mixture_t_p(&with, k).expect("values"), 0.038_262_566_8, 6e-11);
+    close(mixture_t_half_width(&with, 1.0, 0.05).expect("values"), 0.003_771_699_65, 6e-12);
+    close(mixture_t_half_width(&with, k, 0.05).expect("values"), 0.007_123_437_56, 6e-12);
+    // In standard deviations, for the days on which there is an interval at all.
+    let of = |n: usize| {
+        let values = generated(9, n);
+        mixture_t_half_width(&values, 1.0, 0.05)
+            .map(|half| half / sample_sd(&values).expect("values"))
+    };
+    assert_eq!(of(6), None);
+    for (n, half) in [(7, 11.522_450), (8, 2.553_811), (20, 0.774_194), (60, 0.408_303)] {
+        close(of(n).expect("an interval"), half, 5e-7);
+    }
+}
+
+#[test]
+fn a_daily_test_finds_what_loses_and_keeps_what_it_found() {
+    let mut days: Vec<f64> = (0..9).map(|i| -0.5 - 0.01 * f64::from(i % 3)).collect();
+    let found = DailyTest::of(&days, 0.05, FIRST_LOOK_DAYS);
+    assert_eq!(found.found, Some(7), "not before the first look: {found:?}");
+    days.extend([2.0; 30]);
+    let later = DailyTest::of(&days, 0.05, FIRST_LOOK_DAYS);
+    assert!(later.found == Some(7) && later.mean > Some(0.0), "{later:?}");
+    let gains: Vec<f64> = days[..9].iter().map(|day| -day).collect();
+    let gains = DailyTest::of(&gains, 0.05, FIRST_LOOK_DAYS);
+    assert!(gains.found.is_none() && gains.p < 0.05, "a gain is no loss: {gains:?}");
+    assert_eq!(DailyTest::of(&[], 0.05, FIRST_LOOK_DAYS).p, 1.0);
 }
 
 proptest! {

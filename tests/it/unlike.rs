@@ -84,16 +84,14 @@ fn answers_on_windows_unlike_the_training_data_are_marked_or_held() {
     for (held, marked) in answers(&held).iter().zip(answers(&marked)) {
         assert_eq!(held["probabilities"], marked["probabilities"], "what the model said stays");
         assert_eq!(held["confidence"], marked["confidence"]);
+        // The call stays what the model said; nothing is staked on it.
+        assert_eq!(held["signal"], marked["signal"]);
         if is_marked(&held) && !held["confidence"].is_null() {
-            assert_eq!((&held["signal"], &held["size"]), (&"hold".into(), &0.0.into()));
-            assert_eq!((&held["stop_loss"], &held["take_profit"]), (&Value::Null, &Value::Null));
-            let instead = format!("hold instead of {}", marked["signal"].as_str().expect("one"));
-            let why = held["out_of_support"].as_str().expect("why");
-            assert_eq!(why.contains(&instead), marked["signal"] != "hold", "{why}");
-            let before = if marked["signal"] == "hold" { &Value::Null } else { &marked["signal"] };
-            assert_eq!(&held["held_instead_of"], before);
+            assert_eq!(held["size"], 0.0);
+            let why = if held["signal"] == "hold" { Value::Null } else { "out of support".into() };
+            assert_eq!(held["no_size"], why, "{held}");
         } else {
-            assert_eq!(held["signal"], marked["signal"]);
+            assert_eq!(held["no_size"], marked["no_size"]);
         }
     }
     assert_eq!(count(&field, "trading_signals WHERE dissimilarity IS NOT NULL"), 48);
@@ -106,19 +104,23 @@ fn answers_on_windows_unlike_the_training_data_are_marked_or_held() {
         ),
         stored
     );
-    let changed = "trading_signals WHERE signal = 'hold' AND held_instead_of IN ('buy', 'sell')";
-    assert!(count(&field, changed) > 5);
+    let unsized_calls = "trading_signals WHERE no_size = 'out of support' AND position_size = 0 AND signal IN ('buy', 'sell')";
+    assert!(count(&field, unsized_calls) > 5);
+    let told = "ml_events WHERE channel = 'ml:new_prediction' AND payload->>'no_size' = 'out of support' AND payload->>'size' = '0'";
+    assert_eq!(count(&field, told), count(&field, unsized_calls));
     let (rings, text) = support_alarm(&field, NOW);
     assert!(
         rings && text.contains("of 48 answers of the last 7 days lie out of support"),
         "{text}"
     );
     assert_eq!(count(&field, "alerts WHERE cause = 'monitor:support:fx-direction'"), 1);
-    // A hold is settled as one, whatever the model would have done.
+    // A call without a size is settled and scored, and is no trade.
     field.json_at("2025-10-16T12:00:00Z", &["outcomes"]);
-    let as_trades = "trading_signals WHERE out_of_support IS NOT NULL AND abstained IS NULL
-                     AND (outcome IS NULL OR pnl <> 0)";
-    assert_eq!(count(&field, as_trades), 0);
+    let settled = "trading_signals WHERE no_size = 'out of support' AND outcome IS NOT NULL";
+    assert!(count(&field, settled) > 0);
+    let trades = "v_trades t JOIN trading_signals s ON s.candle_timestamp = t.candle AND s.pair = t.pair AND s.model_version = t.version
+                   WHERE s.out_of_support IS NOT NULL";
+    assert_eq!(count(&field, trades), 0);
 
     field.home.write("aifx.yaml", &format!("{CONFIG}    signals: {{out_of_support: panic}}\n"));
     field.home.run(&["status"]).refuses(3, &["aifx.yaml:", "out_of_support"]);

@@ -29,6 +29,8 @@ pub(super) struct Scene {
     pub(super) production: VersionRow,
     /// When it became production, at most [`MAX_DAYS`] ago.
     pub(super) promoted_at: DateTime<Utc>,
+    /// When another recipe began to answer, no earlier than what production learned from.
+    pub(super) changed_at: DateTime<Utc>,
     /// First and last instant of what it learned from.
     pub(super) learned: (DateTime<Utc>, DateTime<Utc>),
     /// What the reference's own windows are like, where the version keeps it.
@@ -67,11 +69,12 @@ impl Scene {
         let since = promoted_at.min(month).max(chosen).min(app.as_of);
         let trials = cast.trials(app.as_of, line.probation.days).into_iter();
         let watched = trials.map(|trial| trial.since).min().unwrap_or(since).min(since);
+        let changed_at = db.last_change(name, app.as_of)?.unwrap_or(promoted_at).max(learned.0);
         let from = learned.0.min(watched);
         let set = material::feature_set(line)?;
         let candles = material::candles(app, db, line, set, from)?;
         let past = PastSignals::gather(app, db, line, from)?;
-        cast.recall(app, db, (name, line), watched)?;
+        cast.recall(app, db, (name, line), watched.min(changed_at))?;
         let material = Material::of(candles, &past, set, line);
         let samples = material.samples(line)?;
         let first =
@@ -79,7 +82,16 @@ impl Scene {
         let answers = cast
             .unseen(version, &material, &samples[first..], line.label.n_classes())
             .map_err(Fault::integrity)?;
-        Ok(Scene { production, promoted_at, learned, calibration, material, samples, answers })
+        Ok(Scene {
+            production,
+            promoted_at,
+            changed_at,
+            learned,
+            calibration,
+            material,
+            samples,
+            answers,
+        })
     }
 
     /// The rows that production learned from.

@@ -13,7 +13,7 @@ use crate::{
     lineage::Version,
     market::instant,
     nn::ModelConfig,
-    outcome::Costs,
+    outcome::CostsConfig,
     report::{Epoch, FeatureRow, GapRow, PartRow, Quality, Rival, Trading, VersionReport},
 };
 
@@ -175,7 +175,7 @@ fn model(config: &ModelConfig) -> String {
     )
 }
 
-pub(in crate::jobs) fn costs(costs: &Costs) -> String {
+pub(in crate::jobs) fn costs(costs: &CostsConfig) -> String {
     let pips = |price: f64| format!("{:.1}", price * 1e4);
     format!("spread {} pips, slippage {} pips each way", pips(costs.spread), pips(costs.slippage))
 }
