@@ -3,7 +3,7 @@
 use super::Setup;
 use crate::{
     fault::Exit,
-    jobs::status::{self, StatusReport},
+    jobs::status::{self, MemberStatus, StatusReport},
     ui::{Page, Report, Tone, Ui},
 };
 
@@ -43,6 +43,17 @@ impl Report for StatusReport {
                     "the configuration asks for another {keys} than {version} has: the next train-weekly is a change"
                 );
                 page.toned(Tone::Warn, format!("  {text}"));
+            }
+            if !line.members.is_empty() {
+                let member = |one: &MemberStatus| {
+                    let loss = one.log_loss.map_or(String::new(), |loss| format!(" ({loss:.4})"));
+                    format!("{} {:.0} %{loss}", one.member, one.weight * 100.0)
+                };
+                let members: Vec<String> = line.members.iter().map(member).collect();
+                page.field("members", members.join(", "));
+            }
+            if let Some(why) = &line.no_bets {
+                page.toned(Tone::Warn, format!("  {why}"));
             }
             if !line.staging.is_empty() {
                 let names: Vec<String> = line.staging.iter().map(ToString::to_string).collect();

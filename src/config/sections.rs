@@ -317,7 +317,7 @@ pub(super) fn line_shape() -> Shape {
                 samples: serde_yaml::to_value(ModelConfig::default()).into_iter().collect(),
             },
         ],
-        free: &[],
+        free: &[&["costs", "pairs"]],
     }
 }
 

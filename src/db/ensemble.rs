@@ -86,6 +86,47 @@ fn key_of(row: &Row, table: &str) -> anyhow::Result<AnswerKey> {
     })
 }
 
+const READING_WEIGHTS: &str = "cannot read the weights of the mixture";
+const WEIGHTS: &str =
+    "SELECT day, version, components, weights, losses, counts, n_settled, rate, share, prior, as_of
+                         FROM ensemble_weights WHERE line = $1 AND day <= $2";
+
+fn weights_row(row: &Row) -> anyhow::Result<WeightsRow> {
+    const TABLE: &str = "ensemble_weights";
+    let components: Vec<String> = row.get("components");
+    let weights: Vec<f64> = row.get("weights");
+    let losses: Vec<f64> = row.get("losses");
+    let counts: Vec<i64> = row.get("counts");
+    let n = components.len();
+    if [weights.len(), losses.len(), counts.len()] != [n; 3] {
+        return Err(broken(TABLE, "its lists differ in length"));
+    }
+    let entries = (0..n)
+        .map(|i| {
+            Ok(Entry {
+                component: components[i].parse::<Component>().map_err(|why| broken(TABLE, why))?,
+                weight: weights[i],
+                loss: losses[i],
+                n: counts[i].try_into().unwrap_or(0),
+            })
+        })
+        .collect::<anyhow::Result<Vec<Entry>>>()?;
+    Ok(WeightsRow {
+        day: row.get("day"),
+        version: row.get::<_, String>("version").parse().map_err(|why| broken(TABLE, why))?,
+        weights: Weights::from_entries(entries)
+            .ok_or_else(|| broken(TABLE, "its weights do not sum to 1"))?,
+        n_settled: row.get::<_, i64>("n_settled").try_into().unwrap_or(0),
+        config: EnsembleConfig {
+            rate: row.get("rate"),
+            share: row.get("share"),
+            prior: row.get("prior"),
+            ..EnsembleConfig::default()
+        },
+        as_of: row.get("as_of"),
+    })
+}
+
 /// Writes what the components answered, in the transaction that writes the answers themselves.
 pub(super) fn insert_answers(
     tx: &mut Transaction<'_>,
@@ -130,55 +171,32 @@ impl Db {
         line: &LineName,
         as_of: DateTime<Utc>,
     ) -> anyhow::Result<Vec<WeightsRow>> {
-        const TABLE: &str = "ensemble_weights";
-        let rows = self
-            .client
-            .query(
-                "SELECT day, version, components, weights, losses, counts, n_settled, rate, share, prior, as_of FROM ensemble_weights
-                  WHERE line = $1 AND day <= $2 ORDER BY day",
+        self.client
+            .query(&format!("{WEIGHTS} ORDER BY day"), &[&line.as_str(), &as_of.date_naive()])
+            .failed(READING_WEIGHTS)?
+            .iter()
+            .map(weights_row)
+            .collect()
+    }
+
+    /// The weights of a line that hold at `as_of`.
+    ///
+    /// # Errors
+    /// When the database fails; exit 7 for a row that is no mixture.
+    pub fn weights_at(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Option<WeightsRow>> {
+        self.client
+            .query_opt(
+                &format!("{WEIGHTS} ORDER BY day DESC LIMIT 1"),
                 &[&line.as_str(), &as_of.date_naive()],
             )
-            .failed("cannot read the weights of the mixture")?;
-        let one = |row: &Row| -> anyhow::Result<WeightsRow> {
-            let components: Vec<String> = row.get("components");
-            let weights: Vec<f64> = row.get("weights");
-            let losses: Vec<f64> = row.get("losses");
-            let counts: Vec<i64> = row.get("counts");
-            let n = components.len();
-            if [weights.len(), losses.len(), counts.len()] != [n; 3] {
-                return Err(broken(TABLE, "its lists differ in length"));
-            }
-            let entries = (0..n)
-                .map(|i| {
-                    Ok(Entry {
-                        component: components[i]
-                            .parse::<Component>()
-                            .map_err(|why| broken(TABLE, why))?,
-                        weight: weights[i],
-                        loss: losses[i],
-                        n: counts[i].try_into().unwrap_or(0),
-                    })
-                })
-                .collect::<anyhow::Result<Vec<Entry>>>()?;
-            Ok(WeightsRow {
-                day: row.get("day"),
-                version: row
-                    .get::<_, String>("version")
-                    .parse()
-                    .map_err(|why| broken(TABLE, why))?,
-                weights: Weights::from_entries(entries)
-                    .ok_or_else(|| broken(TABLE, "its weights do not sum to 1"))?,
-                n_settled: row.get::<_, i64>("n_settled").try_into().unwrap_or(0),
-                config: EnsembleConfig {
-                    rate: row.get("rate"),
-                    share: row.get("share"),
-                    prior: row.get("prior"),
-                    ..EnsembleConfig::default()
-                },
-                as_of: row.get("as_of"),
-            })
-        };
-        rows.iter().map(one).collect()
+            .failed(READING_WEIGHTS)?
+            .as_ref()
+            .map(weights_row)
+            .transpose()
     }
 
     /// The newest day that has weights, whatever instant is asked about.
@@ -189,7 +207,7 @@ impl Db {
         let row = self
             .client
             .query_one("SELECT max(day) FROM ensemble_weights WHERE line = $1", &[&line.as_str()])
-            .failed("cannot read the weights of the mixture")?;
+            .failed(READING_WEIGHTS)?;
         Ok(row.get(0))
     }
 

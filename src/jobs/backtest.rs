@@ -137,8 +137,7 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<BacktestReport> {
     let own = match version {
         Some(version) => {
             loading::libtorch()?;
-            registry::pick(db.versions(Some(name))?, name, version)?;
-            cast.own_line(version, line).map_err(Fault::integrity)?
+            cast.own_line(version, line).unwrap_or_else(|_| line.clone())
         }
         None => line.clone(),
     };
@@ -148,6 +147,9 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<BacktestReport> {
         _ => start,
     };
     let all = material::candles(app, &mut db, &own, set, history)?;
+    if let Some(version) = version {
+        registry::pick(db.versions(Some(name))?, name, version)?;
+    }
     drop(db);
     let seen_until = version.and_then(|version| cast.row(version)?.seen_until);
     let constant = match request.contestant {

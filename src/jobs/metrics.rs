@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{collect, doctor, looks, overdue, probation::Watched, watch_report};
+use super::{bets, collect, doctor, looks, overdue, probation::Watched, status, watch_report};
 use crate::{
     artifact,
     config::{App, LineConfig},
@@ -112,6 +112,18 @@ fn of_line(
     if !returns.is_empty() {
         let sum: f64 = returns.iter().map(|day| day.account_return).sum();
         push(metric::ACCOUNT_RETURN, &[&format!("{RETURN_DAYS}d")], sum);
+    }
+    let (breaker, _) = bets::breaker(db, (name, line), app.as_of)?;
+    push(metric::BREAKER_TRIPPED, &[], f64::from(u8::from(breaker.tripped.is_some())));
+    if breaker.n_days > 0 {
+        push(metric::ACCOUNT_DRAWDOWN, &[], breaker.drawdown);
+        push(metric::BREAKER_P, &[], breaker.p);
+    }
+    if let Some(now) = versions.iter().find(|row| row.status == Status::Production) {
+        for one in status::members(app, db, name, line, &versions, now)? {
+            push(metric::MEMBER_WEIGHT, &[&one.member], one.weight);
+            push(metric::MEMBER_LOG_LOSS, &[&one.member], one.log_loss.unwrap_or(f64::NAN));
+        }
     }
     let look = db.last_look(name, app.as_of)?;
     if let Some(look) = &look {

@@ -43,7 +43,7 @@ pub(crate) fn stored(app: &App, db: &mut Db, name: &LineName) -> anyhow::Result<
     Ok(Arc::new(History::new(rows.iter().map(day_of).collect())))
 }
 
-fn day_of(row: &WeightsRow) -> Day {
+pub(crate) fn day_of(row: &WeightsRow) -> Day {
     Day { from_us: midnight(row.day).timestamp_micros(), weights: row.weights.clone() }
 }
 

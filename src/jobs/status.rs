@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    kept, looks,
+    bets, kept, looks, mixture,
     overdue::{self, Overdue},
     probation::Watched,
     watch_report, weekly,
@@ -15,6 +15,7 @@ use crate::{
         Db, market_data::Coverage, model_versions::VersionRow, monitoring_runs::QualityRow,
         repairs::Repair, watch::AlertRow,
     },
+    ensemble::{Entry, History, members_of},
     gate,
     labels::{LabelBalance, LabelRule},
     lineage::{LineName, Status, Version},
@@ -48,6 +49,10 @@ pub struct LineStatus {
     pub age_hours: Option<f64>,
     /// What the configuration asks of the next training from scratch that production was not made by.
     pub differs: Vec<String>,
+    /// The networks that answer together and the class prior, with the weights of today; empty where a network answers alone.
+    pub members: Vec<MemberStatus>,
+    /// Why nothing is staked, where that is so.
+    pub no_bets: Option<String>,
     /// Versions in staging, newest first.
     pub staging: Vec<Version>,
     /// The label that the next training from scratch learns, and what is known of it.
@@ -62,6 +67,56 @@ pub struct LineStatus {
     pub overdue: Vec<Overdue>,
     /// What crashes left behind and was put right, in the last seven days.
     pub healed: Vec<Repair>,
+}
+
+/// A component of the mixture that answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct MemberStatus {
+    /// `prior`, or the version of the network.
+    pub member: String,
+    /// Share of the answer, 0 to 1.
+    pub weight: f64,
+    /// Mean log-loss of its own answers since it joined, nats; none before one was settled.
+    pub log_loss: Option<f64>,
+    /// Settled answers behind that.
+    pub n_settled: u64,
+}
+
+impl MemberStatus {
+    fn of(entry: &Entry) -> MemberStatus {
+        MemberStatus {
+            member: entry.component.to_string(),
+            weight: entry.weight,
+            log_loss: (entry.n > 0).then(|| entry.loss / entry.n as f64),
+            n_settled: entry.n,
+        }
+    }
+}
+
+/// The components that answer as a version, with the weights that hold at `--as-of`.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) fn members(
+    app: &App,
+    db: &mut Db,
+    name: &LineName,
+    line: &LineConfig,
+    versions: &[VersionRow],
+    production: &VersionRow,
+) -> anyhow::Result<Vec<MemberStatus>> {
+    if production.members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let days = db.weights_at(name, app.as_of)?.iter().map(mixture::day_of).collect();
+    let entries = mixture::entry_weights(versions);
+    let weights = History::new(days).of_members(
+        &members_of(&production.members),
+        app.as_of.timestamp_micros(),
+        &line.ensemble,
+        |member| entries.get(&member).copied().unwrap_or(line.ensemble.entry),
+    );
+    Ok(weights.entries().iter().map(MemberStatus::of).collect())
 }
 
 /// The label of a line.
@@ -147,6 +202,11 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             why: run.error.or(run.reason),
         });
         let look = db.last_look(name, app.as_of)?;
+        let members = match production {
+            Some(row) => members(app, &mut db, name, line, &versions, row)?,
+            None => Vec::new(),
+        };
+        let no_bets = bets::guard(&mut db, (name, line), app.as_of)?.map(|(_, why)| why);
         lines.push(LineStatus {
             line: name.clone(),
             production: production.map(|row| row.version),
@@ -154,6 +214,8 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
                 gate::recipe_differences(&weekly::configured_recipe(line), row.recipe())
             }),
             age_hours: production.and_then(|row| row.seen_until).map(hours),
+            members,
+            no_bets,
             staging,
             label,
             probation: look.as_ref().map_or(Vec::new(), |look| looks::list(&look.probation)),

@@ -126,7 +126,6 @@ pub struct CostsConfig {
     /// Lost on each of entry and exit.
     pub slippage: f64,
     /// Pairs that cost something else.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pairs: BTreeMap<Pair, PairCosts>,
 }
 

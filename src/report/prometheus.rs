@@ -77,6 +77,11 @@ metrics! {
     SETTLED = Counter "aifx_settled_signals_total" ["line", "outcome"] "Settled buys and sells of production by how they ended.";
     OPEN = Gauge "aifx_open_signals" ["line"] "Answers of production that nothing has settled yet.";
     ACCOUNT_RETURN = Gauge "aifx_account_return" ["line", "window"] "Share of the account that trades closed in the window brought after costs.";
+    ACCOUNT_DRAWDOWN = Gauge "aifx_account_drawdown" ["line"] "Largest fall of the account from a peak since the breaker began to count, a share of it.";
+    BREAKER_TRIPPED = Gauge "aifx_breaker_tripped" ["line"] "1 where the line has stopped betting, else 0.";
+    BREAKER_P = Gauge "aifx_breaker_p" ["line"] "The least p so far of bets that do not lose on average.";
+    MEMBER_WEIGHT = Gauge "aifx_member_weight" ["line", "member"] "Share of production's answer that a network of its mixture, or the class prior, has today.";
+    MEMBER_LOG_LOSS = Gauge "aifx_member_log_loss" ["line", "member"] "Mean log-loss of its own answers since it joined, nats.";
     DISK_FREE = Gauge "aifx_disk_free_bytes" [] "Free where the models are.";
 }
 

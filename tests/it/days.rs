@@ -106,8 +106,9 @@ fn each_candle_is_answered_once_and_each_answer_settled_once() {
     assert_eq!(field.count(wrong), 0);
     let live = field.home.json(&["models", "show", "v1.1"])["production_metrics"].clone();
     assert_eq!(live["n_settled"].as_i64(), Some(done), "{live}");
-    let trades = field.count("trading_signals WHERE outcome IS NOT NULL AND signal <> 'hold'");
-    assert_eq!(live["n_trades"].as_i64(), Some(trades));
+    let calls = field.count("trading_signals WHERE outcome IS NOT NULL AND signal <> 'hold'");
+    assert_eq!(live["n_calls"].as_i64(), Some(calls));
+    assert_eq!(live["n_trades"].as_i64(), Some(field.count("v_trades WHERE outcome IS NOT NULL")));
     let second = field.json_at("2025-10-07T12:00:00Z", &["outcomes"]);
     assert_eq!(second["settled"], 0, "what is settled stays settled");
     let later = field.json_at("2025-10-08T00:00:00Z", &["outcomes"]);

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod ages;
+mod bets;
 mod cli;
 mod config;
 mod connections;

@@ -12,6 +12,8 @@ const NOW: &str = "2025-10-14T12:30:00Z";
 fn watched() -> Field {
     let field = Field::new();
     field.home.write("aifx.yaml", &format!("{CONFIG}metrics: {{textfile: metrics/aifx.prom}}\n"));
+    // So small a model expects nothing that pays for its costs; somebody has to trade.
+    field.home.write("aifx.yaml", &format!("{CONFIG}    signals: {{size: confidence}}\n"));
     for at in ["2025-09-28T01:00:00Z", "2025-10-05T01:00:00Z"] {
         field.json_at(at, &["train-weekly", "--no-promote"]);
     }
@@ -21,7 +23,6 @@ fn watched() -> Field {
     for day in 7..=14 {
         let at = format!("2025-10-{day:02}T12:00:00Z");
         field.json_at(&at, &["predict"]);
-        // So small a model may only hold; somebody has to trade.
         field.sql(
             "UPDATE trading_signals SET signal = CASE WHEN id % 3 = 0 THEN 'buy' ELSE 'sell' END, position_size = 0.05
               WHERE outcome IS NULL AND signal = 'hold' AND id % 3 < 2",
@@ -119,7 +120,7 @@ fn the_page_shows_what_the_tables_hold_and_believes_none_of_their_texts() {
     }
     // The equity is what the traded signals brought at their sizes, and no shadow's.
     let sql = "SELECT sum(position_size * pnl_net / entry_price), count(*) FROM trading_signals
-                WHERE NOT shadow AND outcome IS NOT NULL AND signal IN ('buy', 'sell')";
+                WHERE NOT shadow AND outcome IS NOT NULL AND signal IN ('buy', 'sell') AND position_size > 0";
     let row = field.database.client().query_one(sql, &[]).expect("a sum");
     let (sum, n): (Option<f64>, i64) = (row.get(0), row.get(1));
     let (sum, n) = (sum.expect("trades"), n);
