@@ -24,7 +24,7 @@ pub struct Stretch {
 pub struct DayReturn {
     /// UTC day of the closing.
     pub day: NaiveDate,
-    /// Buys and sells that closed.
+    /// Buys and sells with a size that closed.
     pub n_trades: i64,
     /// Of those, the won ones.
     pub n_won: i64,
@@ -32,6 +32,12 @@ pub struct DayReturn {
     pub account_return: f64,
     /// Trades without a size or without a result after costs: they are in no sum.
     pub n_unknown: i64,
+    /// Buys and sells that closed, whatever their size.
+    pub n_calls: i64,
+    /// Sum of what they paid after costs, a share of entry each.
+    pub calls_return: f64,
+    /// Sum of their sizes.
+    pub sizes: f64,
 }
 
 /// How often a day's answers said something.
@@ -213,13 +219,14 @@ impl Db {
         let rows = self
             .client
             .query(
-                "SELECT day, count(*), count(*) FILTER (WHERE won), coalesce(sum(part), 0), count(*) FILTER (WHERE part IS NULL)
+                "SELECT day, count(*) FILTER (WHERE is_sized), count(*) FILTER (WHERE won AND is_sized), coalesce(sum(size * paid), 0),
+                        count(*) FILTER (WHERE size * paid IS NULL), count(*), coalesce(sum(paid), 0), coalesce(sum(size), 0)
                    FROM (SELECT (closed_at AT TIME ZONE 'UTC')::date AS day, lower(outcome) = 'win' AS won,
-                                position_size::float8 * pnl_net::float8 / nullif(entry_price::float8, 0) AS part
+                                position_size IS DISTINCT FROM 0 AS is_sized, position_size::float8 AS size,
+                                pnl_net::float8 / nullif(entry_price::float8, 0) AS paid
                            FROM trading_signals
                           WHERE line = $1 AND NOT shadow AND abstained IS NULL AND outcome IS NOT NULL
-                            AND lower(signal) IN ('buy', 'sell') AND position_size IS DISTINCT FROM 0
-                            AND closed_at > $2 AND closed_at <= $3) AS trade
+                            AND lower(signal) IN ('buy', 'sell') AND closed_at > $2 AND closed_at <= $3) AS trade
                   GROUP BY day ORDER BY day",
                 &[&line.as_str(), &stretch.from, &stretch.as_of],
             )
@@ -232,8 +239,33 @@ impl Db {
                 n_won: row.get(2),
                 account_return: row.get(3),
                 n_unknown: row.get(4),
+                n_calls: row.get(5),
+                calls_return: row.get(6),
+                sizes: row.get(7),
             })
             .collect())
+    }
+
+    /// Buys and sells of production in a stretch by why they have no size (in the first words; empty: they have one), most first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn calls_by_reason(
+        &mut self,
+        line: &LineName,
+        stretch: Stretch,
+    ) -> anyhow::Result<Vec<(String, i64)>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT coalesce(split_part(no_size, ' (', 1), '') AS why, count(*) FROM trading_signals
+                  WHERE line = $1 AND NOT shadow AND abstained IS NULL AND lower(signal) IN ('buy', 'sell')
+                    AND candle_timestamp > $2 AND candle_timestamp <= $3 AND coalesce(answered_as_of, created_at) <= $3
+                  GROUP BY why ORDER BY count(*) DESC, why",
+                &[&line.as_str(), &stretch.from, &stretch.as_of],
+            )
+            .failed("cannot count the calls")?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// What production answered, by the day of the candle.

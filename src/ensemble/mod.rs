@@ -91,6 +91,16 @@ pub enum Component {
 
 const PRIOR: &str = "prior";
 
+impl Component {
+    /// The name of the training from scratch that it goes back to, or `prior`.
+    pub fn training(&self) -> String {
+        match self {
+            Component::Prior => PRIOR.to_owned(),
+            Component::Network(member) => member.training().to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

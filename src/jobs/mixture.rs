@@ -198,8 +198,7 @@ fn row_members(row: &VersionRow) -> Vec<Component> {
     std::iter::once(Component::Prior).chain(networks).collect()
 }
 
-/// What each component of the mixture gave to a class. A network that has been fine-tuned since answered under its older
-/// name.
+/// What each component of the mixture gave to a class.
 fn of_components(
     weights: &Weights,
     asked: &[Component],
@@ -207,25 +206,37 @@ fn of_components(
     class: usize,
     n_classes: usize,
 ) -> Vec<(Component, f64)> {
-    let rows = answer.parts.chunks(n_classes);
-    let answered: Vec<(Component, f64)> = asked
-        .iter()
-        .zip(rows)
-        .filter_map(|(component, row)| Some((*component, f64::from(*row.get(class)?))))
-        .collect();
-    let of = |wanted: Component| {
-        let exact = answered.iter().find(|(one, _)| *one == wanted);
-        let same_training = || {
-            let Component::Network(wanted) = wanted else { return None };
-            answered.iter().find(|(one, _)| match one {
-                Component::Network(one) => one.is_of_same_training(wanted),
-                Component::Prior => false,
-            })
-        };
-        exact.or_else(same_training).map(|(_, p)| *p)
-    };
+    let answered = answered(asked, answer, class, n_classes);
     let entries = weights.entries().iter();
-    entries.filter_map(|entry| Some((entry.component, of(entry.component)?))).collect()
+    entries
+        .filter_map(|entry| Some((entry.component, said_by(&answered, entry.component)?)))
+        .collect()
+}
+
+/// What those that were asked gave to a class.
+fn answered(
+    asked: &[Component],
+    answer: &MemberAnswer,
+    class: usize,
+    n_classes: usize,
+) -> Vec<(Component, f64)> {
+    let rows = answer.parts.chunks(n_classes);
+    let one =
+        |(component, row): (&Component, &[f32])| Some((*component, f64::from(*row.get(class)?)));
+    asked.iter().zip(rows).filter_map(one).collect()
+}
+
+/// What a component said; a network that has been fine-tuned since said it under its older name.
+fn said_by(answered: &[(Component, f64)], wanted: Component) -> Option<f64> {
+    let exact = answered.iter().find(|(one, _)| *one == wanted);
+    let same_training = || {
+        let Component::Network(wanted) = wanted else { return None };
+        answered.iter().find(|(one, _)| match one {
+            Component::Network(one) => one.is_of_same_training(wanted),
+            Component::Prior => false,
+        })
+    };
+    exact.or_else(same_training).map(|(_, p)| *p)
 }
 
 /// The class that came true for each answer, and when the candles said so.
@@ -323,6 +334,61 @@ fn of_series<'a>(
             }
         }
     }
+}
+
+/// Summed log-losses of settled answers, nats.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Score {
+    /// Answers.
+    pub(crate) n: u64,
+    /// What a component lost by its own answers.
+    pub(crate) own: f64,
+    /// What the mixture lost on the same.
+    pub(crate) of_mixture: f64,
+}
+
+impl Score {
+    /// Of an answer; `None` without any.
+    pub(crate) fn mean(&self, sum: f64) -> Option<f64> {
+        (self.n > 0).then(|| sum / self.n as f64)
+    }
+}
+
+/// What the components that answer as a version, the class prior first, lost on the settled answers to candles of a stretch:
+/// each by what its training had said under whatever name.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) fn scores(
+    db: &mut Db,
+    name: &LineName,
+    versions: &[VersionRow],
+    production: &VersionRow,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+) -> anyhow::Result<Vec<Score>> {
+    let components = row_members(production);
+    let mut scores = vec![Score::default(); components.len()];
+    let settled = db.settled_classes(name, from)?;
+    let rule = label_of(production);
+    for answer in db.member_answers(name, from, until)? {
+        let Some(class) = settled.get(&answer.key).map(|class| usize::from(*class)) else {
+            continue;
+        };
+        let row = versions.iter().find(|row| row.version == answer.key.version);
+        let Some(row) = row.filter(|row| label_of(row) == rule) else { continue };
+        let names = rule.unwrap_or_default().class_names();
+        let whole = names.get(class).and_then(|name| answer.mixture.get(*name)?.as_f64());
+        let Some(whole) = whole else { continue };
+        let answered: Vec<(Component, f64)> =
+            answered(&row_members(row), &answer, class, names.len());
+        for (score, component) in scores.iter_mut().zip(&components) {
+            let Some(own) = said_by(&answered, *component) else { continue };
+            score.n += 1;
+            score.own -= own.max(f64::MIN_POSITIVE).ln();
+            score.of_mixture -= whole.max(f64::MIN_POSITIVE).ln();
+        }
+    }
+    Ok(scores)
 }
 
 /// A day whose stored weights are not what follows from the rows.

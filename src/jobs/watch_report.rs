@@ -8,11 +8,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
-    collect,
+    bets, collect,
     cron::{JOBS, crontab::Schedule},
-    looks,
+    looks, mixture,
     overdue::{self, Overdue},
     probation::Watched,
+    status,
 };
 use crate::{
     artifact,
@@ -24,6 +25,7 @@ use crate::{
         watch::{AlertRow, AnswerCounts, DayRuns, Look, StartedRow, Stretch},
     },
     drift::Domain,
+    ensemble::Entry,
     lineage::{LineName, Status},
     market::{Micros, Timeframe},
     report::{self, DayState, WatchPage},
@@ -33,6 +35,8 @@ use crate::{
 const MOST_MOVES: i64 = 400;
 /// Jobs started by the monitor that a page shows.
 const MOST_STARTS: i64 = 100;
+/// Size of each call in the account of equal sizes where no call had one.
+const EQUAL_SIZE: f64 = 0.05;
 /// Alerts that a page shows.
 const MOST_ALERTS: i64 = 200;
 
@@ -137,6 +141,11 @@ fn gather(
         .transpose()?;
     let returns = db.returns_by_day(name, stretch)?;
     let count = |n: i64| u64::try_from(n).unwrap_or_default();
+    let (sizes, n_sized) =
+        returns.iter().fold((0.0, 0), |(sizes, n), one| (sizes + one.sizes, n + one.n_trades));
+    let equal_size = if n_sized > 0 { sizes / n_sized as f64 } else { EQUAL_SIZE };
+    let (breaker, since) = bets::breaker(db, (name, line), app.as_of)?;
+    let since = since.map_or(String::new(), |at| format!(" since {}", at.format("%F")));
     let mut page = WatchPage {
         line: name.to_string(),
         as_of: app.as_of,
@@ -154,8 +163,21 @@ fn gather(
                 n_trades: count(one.n_trades),
                 n_won: count(one.n_won),
                 account_return: one.account_return,
+                n_calls: count(one.n_calls),
+                equal_return: equal_size * one.calls_return,
             })
             .collect(),
+        bets: report::BetsSeen {
+            calls: db
+                .calls_by_reason(name, stretch)?
+                .into_iter()
+                .map(|(why, n)| (why, count(n)))
+                .collect(),
+            equal_size,
+            breaker: format!("{breaker}{since}"),
+            stopped: bets::guard(db, (name, line), app.as_of)?.map(|(_, why)| why),
+        },
+        mixture: mixture_seen(app, db, (name, line), stretch)?,
         moves: moves
             .into_iter()
             .map(|one| report::MoveOn {
@@ -209,6 +231,45 @@ fn gather(
         page.calendar.push(job_days(job.name, job.schedule, &runs, stretch, first_run));
     }
     Ok(page)
+}
+
+/// The networks that answer together, as the tables have them; none where one answers alone.
+fn mixture_seen(
+    app: &App,
+    db: &mut Db,
+    (name, line): (&LineName, &LineConfig),
+    stretch: Stretch,
+) -> anyhow::Result<Option<report::MixtureSeen>> {
+    let versions = db.versions(Some(name))?;
+    let Some(now) = versions.iter().find(|row| row.status == Status::Production) else {
+        return Ok(None);
+    };
+    let members = status::members(app, db, name, line, &versions, now)?;
+    if members.is_empty() {
+        return Ok(None);
+    }
+    let scores = mixture::scores(db, name, &versions, now, (stretch.from, stretch.as_of))?;
+    let members = members
+        .into_iter()
+        .zip(scores)
+        .map(|(member, score)| report::MemberSeen {
+            name: member.member,
+            weight: member.weight,
+            n: score.n,
+            log_loss: score.mean(score.own),
+            of_mixture: score.mean(score.of_mixture),
+        })
+        .collect();
+    let days = db
+        .weights(name, app.as_of)?
+        .into_iter()
+        .filter(|row| row.day > stretch.from.date_naive())
+        .map(|row| {
+            let share = |entry: &Entry| (entry.component.training(), entry.weight);
+            (row.day, row.weights.entries().iter().map(share).collect())
+        })
+        .collect();
+    Ok(Some(report::MixtureSeen { members, days }))
 }
 
 /// When each job of [`JOBS`] last ended well on a line, in their order: the nightly ones by the training log, the others by what

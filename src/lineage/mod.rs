@@ -225,6 +225,12 @@ impl Member {
         self.extra == 0
     }
 
+    /// The network as its training from scratch made it.
+    #[must_use]
+    pub fn training(self) -> Member {
+        Member { version: Version { daily: None, ..self.version }, ..self }
+    }
+
     /// Whether both go back to the same training from scratch: one is a fine-tune of the other, or both are of a third.
     pub fn is_of_same_training(self, other: Member) -> bool {
         let of = |member: Member| (member.version.major, member.version.minor, member.extra);

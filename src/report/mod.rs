@@ -23,7 +23,7 @@ pub use daily::{DailyPage, MorningRow, daily_page};
 pub use monthly::{MonthlyFirst, MonthlyPage, MonthlyRow, monthly_markdown, monthly_page};
 pub use version::{FeatureRow, GapRow, PartRow, Quality, Rival, VersionReport, version_page};
 pub use watch::{
-    AlertText, Calibrated, DayDrift, DayMeasured, DayReturned, DaySaid, DayState, JobDays, JobNow,
-    LastLook, MoveOn, ProductionNow, SeriesNow, Started, Told, TrialNow, Wanted, WatchPage,
-    WindowNow, headline, watch_page,
+    AlertText, BetsSeen, Calibrated, DayDrift, DayMeasured, DayReturned, DaySaid, DayState,
+    JobDays, JobNow, LastLook, MemberSeen, MixtureSeen, MoveOn, ProductionNow, SeriesNow, Started,
+    Told, TrialNow, Wanted, WatchPage, WindowNow, headline, watch_page,
 };

@@ -199,6 +199,12 @@ impl Frame<'_> {
         html! { path class=(format!("area {class}")) d=(path) {} }
     }
 
+    /// A name in the middle of a place, kept within the plot.
+    pub(super) fn label(&self, x: f64, y: f64, name: &str) -> Markup {
+        let px = self.px(x).clamp(LEFT + 24.0, WIDTH - RIGHT - 24.0);
+        html! { text.name x=(at(px)) y=(at(self.py(y))) dy="0.32em" text-anchor="middle" { (name) } }
+    }
+
     /// A level across the plot.
     pub(super) fn level(&self, y: f64) -> Markup {
         let y = at(self.py(y));

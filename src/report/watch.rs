@@ -6,9 +6,9 @@
 mod page;
 
 pub use page::{
-    AlertText, Calibrated, DayDrift, DayMeasured, DayReturned, DaySaid, DayState, JobDays, JobNow,
-    LastLook, MoveOn, ProductionNow, SeriesNow, Started, Told, TrialNow, Wanted, WatchPage,
-    WindowNow,
+    AlertText, BetsSeen, Calibrated, DayDrift, DayMeasured, DayReturned, DaySaid, DayState,
+    JobDays, JobNow, LastLook, MemberSeen, MixtureSeen, MoveOn, ProductionNow, SeriesNow, Started,
+    Told, TrialNow, Wanted, WatchPage, WindowNow,
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -19,7 +19,7 @@ use super::{
     days::{self, Cell, Row},
     document::document,
     plot::{Axis, Frame, Unit},
-    text::{count, day, minute, number, percent, signed_percent},
+    text::{count, day, minute, number, or_why, percent, signed_percent},
 };
 
 const STYLE: &str = concat!(include_str!("version.css"), include_str!("watch.css"));
@@ -49,6 +49,8 @@ pub fn watch_page(page: &WatchPage) -> String {
                     h2 { "Results" }
                     div.grid { (equity(page, &days)) (accuracy(page, &days)) }
                     (windows(page))
+                    (bets(page))
+                    (mixture(page, &days))
                     (moves(page))
                     (probation(page))
                     h2 { "What it answers" }
@@ -279,28 +281,29 @@ fn place(days: &[NaiveDate], day: NaiveDate) -> Option<usize> {
 }
 
 fn equity(page: &WatchPage, days: &[NaiveDate]) -> Markup {
-    let mut sums = vec![0.0; days.len()];
-    for one in &page.returns {
-        if let Some(place) = place(days, one.day) {
-            sums[place] += one.account_return;
+    let summed = |of: &dyn Fn(&DayReturned) -> f64| -> Vec<(f64, f64)> {
+        let mut sums = vec![0.0; days.len()];
+        for one in &page.returns {
+            if let Some(place) = place(days, one.day) {
+                sums[place] += of(one);
+            }
         }
-    }
-    let line: Vec<(f64, f64)> = sums
-        .iter()
-        .scan(0.0, |sum, day| {
-            *sum += day;
-            Some(*sum)
-        })
-        .enumerate()
-        .map(|(place, sum)| (place as f64, sum))
-        .collect();
+        let mut total = 0.0;
+        let mut at = |(place, day): (usize, &f64)| {
+            total += day;
+            (place as f64, total)
+        };
+        sums.iter().enumerate().map(&mut at).collect()
+    };
+    let line = summed(&|one| one.account_return);
+    let equal = summed(&|one| one.equal_return);
     let frame = Frame {
         title: "Return of the account after costs, by day, with every move of production",
         height: 290.0,
         x: day_axis(days),
         y: Axis::around(
             "share of the account",
-            line.iter().map(|(_, y)| *y),
+            line.iter().chain(&equal).map(|(_, y)| *y),
             &[0.0],
             Unit::Percent,
         ),
@@ -313,9 +316,10 @@ fn equity(page: &WatchPage, days: &[NaiveDate]) -> Markup {
             @if page.returns.is_empty() && page.moves.is_empty() {
                 (nothing("No signal of production has been settled in this period: aifx predict answers closed candles, aifx outcomes settles them."))
             } @else {
-                (legend(&[("s1", "account return"), ("up", "promotion"), ("down", "rollback")]))
+                (legend(&[("s1", "account, sizes as configured"), ("s2", "every call at equal size"), ("up", "promotion"), ("down", "rollback")]))
                 (frame.svg(&html! {
                     (frame.level(0.0))
+                    (frame.line(&equal, "s2"))
                     (frame.line(&line, "s1"))
                     @for (row, one) in page.moves.iter().enumerate() {
                         @if let Some(place) = place(days, one.at.date_naive()) {
@@ -324,7 +328,7 @@ fn equity(page: &WatchPage, days: &[NaiveDate]) -> Markup {
                     }
                 }))
                 figcaption {
-                    "Settled signals of production after spread and slippage, each at the size that it was given, not reinvested; answers of shadows never count."
+                    "Settled signals of production after spread and slippage, not reinvested, each at the size that it was given, and beside it every buy and sell at " (percent(page.bets.equal_size)) "; answers of shadows never count."
                     @if page.returns.is_empty() { " No trade has closed in this period." }
                     @if page.n_unknown > 0 { " " (count(page.n_unknown as usize)) " trades without a size or a result are left out." }
                 }
@@ -401,6 +405,110 @@ fn windows(page: &WatchPage) -> Markup {
                 } } }
             } }
             p.soft { "Answers that the version in production had not seen, as the monitor scores them: one position a series at a time, equal parts of the capital. The account above counts what was really answered, at its size." }
+        }
+    }
+}
+
+/// Which calls were bets.
+fn bets(page: &WatchPage) -> Markup {
+    let n: u64 = page.bets.calls.iter().map(|(_, n)| n).sum();
+    html! {
+        h2 { "Calls and bets" }
+        div.card {
+            @if let Some(why) = &page.bets.stopped { p.sad { strong { (shortened(why, 400)) } } }
+            @if n == 0 {
+                (nothing("Production has called no buy and no sell in this period."))
+            } @else {
+                div.scroll { table {
+                    thead { tr { th { "Buys and sells" } th.num { "Calls" } th.num { "Share" } } }
+                    tbody { @for (why, calls) in &page.bets.calls { tr {
+                        td { @if why.is_empty() { "with a size" } @else { "size 0: " (shortened(why, 60)) } }
+                        td.num { (count(*calls as usize)) }
+                        td.num { (percent(*calls as f64 / n as f64)) }
+                    } } }
+                } }
+            }
+            p.soft { "The signal is the likeliest class, a call that is scored whatever its size; a bet is a call with a size. No bets is the right answer where nothing is expected to pay for its costs. Breaker: " (shortened(&page.bets.breaker, 200)) "." }
+        }
+    }
+}
+
+/// Shares of the mixture from the midnight of each day on, one above the other, and what its members lost.
+fn mixture(page: &WatchPage, days: &[NaiveDate]) -> Markup {
+    let Some(mixture) = &page.mixture else { return html! {} };
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in mixture.days.iter().flat_map(|(_, shares)| shares) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    // Each day's weights hold until the next row.
+    let mut tops: Vec<Vec<(f64, f64)>> = vec![Vec::new(); names.len()];
+    let last = days.len().saturating_sub(1) as f64;
+    let places: Vec<f64> = mixture
+        .days
+        .iter()
+        .map(|(day, _)| place(days, *day).map_or(0.0, |place| place as f64))
+        .collect();
+    for (row, (_, shares)) in mixture.days.iter().enumerate() {
+        let until = places.get(row + 1).copied().unwrap_or(last);
+        let mut sum = 0.0;
+        for (name, top) in names.iter().zip(&mut tops) {
+            sum +=
+                shares.iter().filter(|(one, _)| one == name).map(|(_, share)| share).sum::<f64>();
+            top.extend([(places[row], sum), (until, sum)]);
+        }
+    }
+    let frame = Frame {
+        title: "Shares of the mixture from each midnight on, the class prior at the bottom, then the trainings in order of making",
+        height: 240.0,
+        x: day_axis(days),
+        y: Axis { name: "share of the answer", low: 0.0, high: 1.0, unit: Unit::Percent },
+    };
+    let class = |place: usize| match place {
+        0 => "prior".to_owned(),
+        _ => format!("m{}", (place - 1) % 4),
+    };
+    // The name of a training stands where its share was largest, if there is room for it.
+    let label = |place: usize| {
+        let top = &tops[place];
+        let below = |at: usize| if place == 0 { 0.0 } else { tops[place - 1][at].1 };
+        let (at, share) = (0..top.len())
+            .map(|at| (at, top[at].1 - below(at)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (share > 0.08).then(|| (top[at].0, below(at) + share / 2.0))
+    };
+    html! {
+        h2 { "The mixture" }
+        div.grid {
+            figure.card {
+                h3 { "How the weights moved" }
+                @if mixture.days.is_empty() {
+                    (nothing("No weights have been learned in this period yet: the first follow at the midnight after the first answers have settled."))
+                } @else {
+                    (frame.svg(&html! {
+                        @for (place, top) in tops.iter().enumerate().rev() { (frame.area(top, 0.0, &format!("stack {}", class(place)))) }
+                        @for (place, name) in names.iter().enumerate() {
+                            @if let Some((x, y)) = label(place) { (frame.label(x, y, name)) }
+                        }
+                    }))
+                    figcaption { "From each midnight on, by what had happened until then; the class prior lies at the bottom, above it the trainings in order of making, fine-tunes under the name of their training." }
+                }
+            }
+            div.card {
+                h3 { "What each lost" }
+                div.scroll { table {
+                    thead { tr { th { "Member" } th.num { "Weight" } th.num { "Log-loss" } th.num { "Mixture" } th.num { "Answers" } } }
+                    tbody { @for one in &mixture.members { tr {
+                        td { (if one.name == "prior" { "class prior" } else { one.name.as_str() }) }
+                        td.num { (percent(one.weight)) }
+                        td.num { (or_why(one.log_loss.map(|loss| number(loss, 4)), "n/a")) }
+                        td.num { (or_why(one.of_mixture.map(|loss| number(loss, 4)), "n/a")) }
+                        td.num { (count(one.n as usize)) }
+                    } } }
+                } }
+                p.soft { "Mean log-loss of the answers that have settled in this period, nats; beside it that of the mixture on the same answers. Proven, were weights updated after every answer: the mixture loses at most ln(1/weight)/rate more than any member over any stretch, and a little a day for spreading weight. With nightly updates what always holds is that a member of weight w raises the loss of an answer by at most −ln(1 − w)." }
+            }
         }
     }
 }

@@ -12,6 +12,39 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().expect("an instant")
 }
 
+/// Three trainings of which one leaves.
+fn mixture(evil: &str, day: &dyn Fn(u64) -> NaiveDate) -> MixtureSeen {
+    let member = |name: &str, weight| MemberSeen {
+        name: format!("{name}{evil}"),
+        weight,
+        n: 5200,
+        log_loss: Some(1.071),
+        of_mixture: Some(1.064),
+    };
+    let share = |name: &str, share| (format!("{name}{evil}"), share);
+    let days = (5..90).map(|n| {
+        let (a, b) = (0.1 + 0.1 * ((n % 17) as f64 / 17.0), if n < 40 { 0.5 } else { 0.0 });
+        let c = 0.15;
+        (
+            day(n),
+            vec![
+                share("prior", a),
+                share("v1.2", b),
+                share("v1.3", c),
+                share("v1.4", 1.0 - a - b - c),
+            ],
+        )
+    });
+    MixtureSeen {
+        members: vec![
+            member("prior", 0.12),
+            member("v1.3", 0.15),
+            member("v1.4-daily-20260304", 0.73),
+        ],
+        days: days.collect(),
+    }
+}
+
 /// A quarter of a line with 38 features, of which every cell has something to say: the largest that a page gets.
 fn example(evil: &str) -> WatchPage {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -53,9 +86,24 @@ fn example(evil: &str) -> WatchPage {
                 n_trades: 20,
                 n_won: 10,
                 account_return: 0.004 * (rng.random::<f64>() - 0.48),
+                n_calls: 60,
+                equal_return: 0.006 * (rng.random::<f64>() - 0.52),
             })
             .collect(),
         n_unknown: 3,
+        bets: BetsSeen {
+            calls: vec![
+                ("no edge after costs".into(), 5100),
+                (String::new(), 240),
+                (format!("support{evil}"), 12),
+            ],
+            equal_size: 0.05,
+            breaker: format!(
+                "61 days with a closed bet, the account +0.41 %, drawdown 1.20 %, losing p 1.000{evil}"
+            ),
+            stopped: None,
+        },
+        mixture: Some(mixture(evil, &day)),
         moves: (0..4)
             .map(|n| MoveOn {
                 at: from + TimeDelta::days(20 * n + 3),

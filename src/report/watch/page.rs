@@ -25,6 +25,10 @@ pub struct WatchPage {
     pub returns: Vec<DayReturned>,
     /// Trades in no sum: without a size or a result.
     pub n_unknown: u64,
+    /// Which calls were bets, and what keeps others from being some.
+    pub bets: BetsSeen,
+    /// The networks that answer together; none where one answers alone.
+    pub mixture: Option<MixtureSeen>,
     /// Moves of production, oldest first.
     pub moves: Vec<MoveOn>,
     /// Promotions that may yet be taken back, by the last look.
@@ -108,8 +112,49 @@ pub struct DayReturned {
     pub n_trades: u64,
     /// Of those, the won ones.
     pub n_won: u64,
-    /// Share of the account.
+    /// Share of the account, each trade at its size.
     pub account_return: f64,
+    /// Calls that closed, whatever their size.
+    pub n_calls: u64,
+    /// Share of the account that the same calls brought at equal size.
+    pub equal_return: f64,
+}
+
+/// Calls and bets.
+#[derive(Debug, Clone, Default)]
+pub struct BetsSeen {
+    /// Buys and sells by why they have no size, most first; no words: they have one.
+    pub calls: Vec<(String, u64)>,
+    /// The size that each call has in the account of equal sizes.
+    pub equal_size: f64,
+    /// How the account stands since the breaker began to count.
+    pub breaker: String,
+    /// Why nothing is staked now, where that is so.
+    pub stopped: Option<String>,
+}
+
+/// A mixture and how its weights moved.
+#[derive(Debug, Clone, Default)]
+pub struct MixtureSeen {
+    /// The class prior, then the networks in order of making, with the weights that hold now.
+    pub members: Vec<MemberSeen>,
+    /// By day from whose midnight they held: shares of the class prior and of each training, by its name.
+    pub days: Vec<(NaiveDate, Vec<(String, f64)>)>,
+}
+
+/// A component of the mixture that answers.
+#[derive(Debug, Clone)]
+pub struct MemberSeen {
+    /// `prior` or a version.
+    pub name: String,
+    /// Share of the answer.
+    pub weight: f64,
+    /// Settled answers of the period that it gave.
+    pub n: u64,
+    /// Its own mean log-loss on them, nats.
+    pub log_loss: Option<f64>,
+    /// That of the mixture on the same answers.
+    pub of_mixture: Option<f64>,
 }
 
 /// A move of production.
