@@ -122,7 +122,7 @@ pub struct SettledSignal {
 }
 
 /// What a version said to a candle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Said {
     /// Opening of the candle.
     pub candle_at: DateTime<Utc>,
@@ -130,6 +130,8 @@ pub struct Said {
     pub signal: String,
     /// The class that the model thought most likely.
     pub likeliest: String,
+    /// Probability of each class, in order of the classes' names; empty where it has none.
+    pub probabilities: Vec<f64>,
 }
 
 /// How a signal ended.
@@ -293,7 +295,7 @@ impl Db {
         Ok(delays)
     }
 
-    /// The last answers of a version, at most `n`, oldest first: the candle, what the model thought most likely, and what was said;
+    /// The last answers of a version, or of whatever was in production, at most `n`, oldest first: the candle, what the model thought most likely, and what was said;
     /// those of one candle stand together. What it abstained from is no answer.
     ///
     /// # Errors
@@ -301,7 +303,7 @@ impl Db {
     pub fn last_said(
         &mut self,
         line: &LineName,
-        version: Version,
+        version: Option<Version>,
         as_of: DateTime<Utc>,
         n: i64,
     ) -> anyhow::Result<Vec<Said>> {
@@ -309,16 +311,21 @@ impl Db {
             .client
             .query(
                 "SELECT candle_timestamp, lower(coalesce(signal, '')),
-                        coalesce((SELECT key FROM jsonb_each_text(probabilities) ORDER BY value::float8 DESC, key LIMIT 1), lower(signal), '')
+                        coalesce((SELECT key FROM jsonb_each_text(probabilities) ORDER BY value::float8 DESC, key LIMIT 1), lower(signal), ''),
+                        ARRAY(SELECT value::float8 FROM jsonb_each_text(CASE WHEN jsonb_typeof(probabilities) = 'object' THEN probabilities END) ORDER BY key)
                    FROM trading_signals
-                  WHERE line = $1 AND model_version = $2 AND NOT shadow AND answered_as_of <= $3 AND candle_timestamp IS NOT NULL
+                  WHERE line = $1 AND ($2::text IS NULL OR model_version = $2) AND NOT shadow AND answered_as_of <= $3 AND candle_timestamp IS NOT NULL
                     AND lower(signal) IS DISTINCT FROM 'abstain'
                   ORDER BY candle_timestamp DESC, pair, timeframe LIMIT $4",
-                &[&line.as_str(), &version.to_string(), &as_of, &n],
+                &[&line.as_str(), &version.map(|version| version.to_string()), &as_of, &n],
             )
             .failed("cannot read the last answers")?;
-        let said =
-            |row: &Row| Said { candle_at: row.get(0), signal: row.get(1), likeliest: row.get(2) };
+        let said = |row: &Row| Said {
+            candle_at: row.get(0),
+            signal: row.get(1),
+            likeliest: row.get(2),
+            probabilities: row.get(3),
+        };
         Ok(rows.iter().rev().map(said).collect())
     }
 

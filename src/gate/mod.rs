@@ -34,7 +34,7 @@ pub use config::{GateConfig, Preset};
 pub use day_test::{DayTest, Found, days_needed, lond, power};
 pub use probation::{Probation, ProbationConfig};
 pub use recipe::{recipe_differences, track};
-pub use rules::judge;
+pub use rules::{MIN_SPREAD, judge};
 pub use verdict::{Bound, Outcome, Rule, Unit, Verdict, extra_test_days};
 
 /// Which question a score answers.

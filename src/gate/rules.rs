@@ -16,7 +16,7 @@ const MIN_VERSIONS: usize = 10;
 const MIN_PBO_DAYS: usize = 32;
 /// A model none of whose probabilities has a standard deviation above this has collapsed, whatever it calls: what it says does
 /// not depend on what it sees.
-const MIN_SPREAD: f64 = 0.001;
+pub const MIN_SPREAD: f64 = 0.001;
 /// A refresh may take so many times as long as what it replaces.
 const LATENCY_RATIO: f64 = 1.5;
 const PRIOR: &str = "the class prior";

@@ -98,7 +98,7 @@ pub struct LineWatch {
 #[derive(Debug, Clone, Serialize)]
 pub struct Alarm {
     /// `overdue`, `disk`, `production`, `model-age`, `collapse`, `support`, `data`, `accuracy`, `drift`, `concept`, `predictions`,
-    /// `no-skill`, `breaker`, `probation`, `training`.
+    /// `no-skill`, `breaker`, `probation`, `training`, `labels`.
     pub name: &'static str,
     /// Whether somebody should look.
     pub rings: bool,
@@ -184,7 +184,8 @@ fn look(
     if seen.version.is_none() {
         seen.alarms.push(alarms::first_version(db, name)?);
     }
-    if let Some(cure) = db.last_balance(name, app.as_of)?.and_then(|balance| balance.cure()) {
+    let cure = db.last_balance(name, app.as_of)?.and_then(|balance| balance.cure());
+    if let Some(cure) = cure {
         alarms::add_cure(&mut seen.alarms, &cure);
     }
     Ok(seen)
@@ -204,7 +205,11 @@ fn look_at_production(
     let version = production.version;
     seen.version = Some(version);
     seen.alarms.push(alarms::model_age(app, line, production.created_at));
-    let said = db.last_said(name, version, app.as_of, alarms::LAST_SIGNALS)?;
+    // The fine-tunes of a mixture are versions of a night: it is asked as a whole.
+    let alone = production.members.is_empty().then_some(version);
+    let said = db.last_said(name, alone, app.as_of, alarms::LAST_SIGNALS)?;
+    let cure = db.last_balance(name, app.as_of)?.and_then(|balance| balance.cure());
+    seen.alarms.push(alarms::labels(&said, cure.as_deref()));
     seen.promised = Promised::of(&production.metrics);
     seen.alarms.push(alarms::collapse(line, &said, &seen.promised, version));
     let loads = cast.actor(version).map(|_| ());

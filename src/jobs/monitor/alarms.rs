@@ -9,8 +9,10 @@ use crate::{
     config::{App, LineConfig, TriggerAction},
     db::{Db, signals::Said},
     evaluate::last_run,
+    gate,
     jobs::{collect, doctor, overdue::Overdue, probation::Watched, weekly},
     lineage::{LineName, Status, Version},
+    stats,
 };
 
 /// The alarm of answers that are all alike, or say nothing.
@@ -81,8 +83,46 @@ pub(super) fn model_age(app: &App, line: &LineConfig, made_at: DateTime<Utc>) ->
     }
 }
 
+/// Largest standard deviation of the probability of a class over answers; `None` under two answers that have any.
+fn spread(said: &[Said]) -> Option<f64> {
+    let n_classes = said.iter().map(|one| one.probabilities.len()).max()?;
+    let of = |class: usize| {
+        let column: Vec<f64> =
+            said.iter().filter_map(|one| one.probabilities.get(class).copied()).collect();
+        stats::sample_sd(&column)
+    };
+    (0..n_classes).filter_map(of).max_by(f64::total_cmp)
+}
+
+/// The class that nearly all of the last answers call, with its share; `None` where there is none or too few answers.
+fn alike(said: &[Said]) -> Option<(&str, f64)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in said {
+        *counts.entry(one.signal.as_str()).or_default() += 1;
+    }
+    let (signal, most) = counts.into_iter().max_by_key(|(_, n)| *n)?;
+    let share = most as f64 / said.len() as f64;
+    (said.len() >= MIN_SIGNALS && share > COLLAPSED).then_some((signal, share))
+}
+
+/// Whether the labels are why production calls one class to nearly everything: its probabilities may move all the same.
+pub(super) fn labels(said: &[Said], cure: Option<&str>) -> Alarm {
+    let alarm = |rings, text| Alarm { name: "labels", rings, text };
+    match (alike(said), cure) {
+        (Some((signal, share)), Some(cure)) => {
+            let percent = share * 100.0;
+            alarm(
+                true,
+                format!("{percent:.1} % of the last {} answers are {signal}; {cure}", said.len()),
+            )
+        }
+        (None, Some(cure)) => alarm(false, cure.to_owned()),
+        (_, None) => alarm(false, "no class holds nearly all labels".to_owned()),
+    }
+}
+
 /// Whether production says the same to everything: nearly all of its last signals are alike, or it has answered one class for far
-/// longer than it ever did on the days that it was judged by (in decisions).
+/// longer than it ever did on the days that it was judged by (in decisions), and its probabilities do not move.
 pub(super) fn collapse(
     line: &LineConfig,
     said: &[Said],
@@ -96,7 +136,7 @@ pub(super) fn collapse(
     let n = said.len();
     let (signal, most) = counts.into_iter().max_by_key(|(_, n)| *n).unwrap_or_default();
     let share = most as f64 / n.max(1) as f64;
-    let is_alike = n >= MIN_SIGNALS && share > COLLAPSED;
+    let is_alike = alike(said).is_some();
     let run = last_run(said.iter().map(|one| (one.candle_at, one.likeliest.as_str())));
     let longest = run.zip(promised.longest_runs.as_ref()).and_then(|((_, class), runs)| {
         let place = line.label.class_names().iter().position(|name| *name == class)?;
@@ -104,6 +144,13 @@ pub(super) fn collapse(
     });
     let bound = longest.map(|longest| (RUN_FACTOR * longest + 1).max(MIN_RUN));
     let is_stuck = run.zip(bound).is_some_and(|((run, _), bound)| run >= bound);
+    // A model that finds little to say moves its probabilities all the same.
+    let in_question = match (is_alike, is_stuck, run) {
+        (false, true, Some((run, _))) => last_instants(said, run),
+        _ => said,
+    };
+    let spread = spread(in_question);
+    let is_still = spread.is_none_or(|spread| spread < gate::MIN_SPREAD);
     let shares = match n {
         0 => format!("{version} has answered nothing yet"),
         _ => format!(
@@ -119,7 +166,29 @@ pub(super) fn collapse(
         (None, ..) if n > 0 => "; those of the last candle differ".to_owned(),
         _ => String::new(),
     };
-    Alarm { name: COLLAPSE, rings: is_alike || is_stuck, text: format!("{shares}{runs}") }
+    let moves = match spread {
+        Some(spread) if is_alike || is_stuck => format!(
+            "; their probabilities move by {:.2} points (one standard deviation, under {:.2} ring)",
+            spread * 100.0,
+            gate::MIN_SPREAD * 100.0
+        ),
+        _ => String::new(),
+    };
+    Alarm {
+        name: COLLAPSE,
+        rings: (is_alike || is_stuck) && is_still,
+        text: format!("{shares}{runs}{moves}"),
+    }
+}
+
+/// The answers to the last `n` candles that were answered.
+fn last_instants(said: &[Said], n: usize) -> &[Said] {
+    let mut first = said.len();
+    let groups: Vec<&[Said]> = said.chunk_by(|a, b| a.candle_at == b.candle_at).collect();
+    for group in groups.iter().rev().take(n) {
+        first -= group.len();
+    }
+    &said[first..]
 }
 
 /// Whether candles are late or odd.
@@ -218,6 +287,7 @@ mod tests {
                     candle_at: DateTime::UNIX_EPOCH + TimeDelta::hours(hour as i64),
                     signal: class.into(),
                     likeliest: class.into(),
+                    probabilities: vec![0.2, 0.6, 0.2],
                 }
             };
             pair.chars().map(one).collect()
@@ -246,6 +316,16 @@ mod tests {
             collapse(&line, said, &promised, version).rings
         };
         let held = said("hb bh hh hh hh hh hh hh");
+        // The same calls with probabilities that move: it finds little to say, and has not collapsed.
+        let moving: Vec<Said> = held
+            .iter()
+            .enumerate()
+            .map(|(place, one)| {
+                let lean = 0.01 * (place % 5) as f64;
+                Said { probabilities: vec![0.2 + lean, 0.6, 0.2 - lean], ..one.clone() }
+            })
+            .collect();
+        assert!(!rings(&moving, Some(vec![0, 2, 9])));
         assert!(rings(&held, Some(vec![0, 2, 9])), "six in a row where two were the most");
         assert!(!rings(&held, Some(vec![0, 3, 9])), "seven would ring");
         assert!(!rings(&held[..14], Some(vec![0, 0, 0])), "five are none, whatever was before");
