@@ -11,9 +11,9 @@ const NOW: &str = "2025-10-14T12:30:00Z";
 /// A line in its second version, with a week of answers, outcomes and looks.
 fn watched() -> Field {
     let field = Field::new();
-    field.home.write("aifx.yaml", &format!("{CONFIG}metrics: {{textfile: metrics/aifx.prom}}\n"));
     // So small a model expects nothing that pays for its costs; somebody has to trade.
-    field.home.write("aifx.yaml", &format!("{CONFIG}    signals: {{size: confidence}}\n"));
+    let more = "    signals: {size: confidence}\nmetrics: {textfile: metrics/aifx.prom}\n";
+    field.home.write("aifx.yaml", &format!("{CONFIG}{more}"));
     for at in ["2025-09-28T01:00:00Z", "2025-10-05T01:00:00Z"] {
         field.json_at(at, &["train-weekly", "--no-promote"]);
     }

@@ -91,7 +91,7 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
     let field = Field::new();
     // A market that shows its edge, and a model that sees it.
     let market =
-        ["--candles", "1500", "--seed", "5", "--edge", "3", "--end", "2025-10-25T00:00:00Z"];
+        ["--candles", "1740", "--seed", "5", "--edge", "3", "--end", "2025-11-08T00:00:00Z"];
     field.home.ok(&[&["simulate"], &market[..]].concat());
     field.home.write(
         "aifx.yaml",
@@ -123,7 +123,7 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
     assert!(drawn.contains("On probation") && drawn.contains("no worse than chance allows"));
 
     // To look changes nothing; to watch does.
-    let later = "2025-10-24T12:00:00Z";
+    let later = "2025-11-07T12:00:00Z";
     let seen = watch(&field, later, &["--dry-run"]);
     assert_eq!(alarm(&seen, "probation")["rings"], true, "{}", seen["probation"]);
     assert_eq!(field.count("model_promotions WHERE actor = 'probation'"), 0);
@@ -149,11 +149,11 @@ fn a_harmful_version_that_was_forced_into_production_goes_back_by_itself() {
         };
         causes.clone().find(ours).map(|alert| alert["since"].clone())
     };
-    assert_eq!(rings("2025-10-24T11:00:00Z"), None);
-    assert_eq!(rings("2025-10-24T12:30:00Z"), Some(later.into()));
+    assert_eq!(rings("2025-11-07T11:00:00Z"), None);
+    assert_eq!(rings("2025-11-07T12:30:00Z"), Some(later.into()));
 
     // It is over, and v1.1 does not come back but by force.
-    let over = watch(&field, "2025-10-24T13:00:00Z", &[]);
+    let over = watch(&field, "2025-11-07T13:00:00Z", &[]);
     assert_eq!(
         (&over["version"], &alarm(&over, "probation")["rings"]),
         (&"v1.0".into(), &false.into())
