@@ -1,7 +1,10 @@
 //! How often the gate is wrong on simulated years: `gate --markets N --seed S`, one JSON document on stdout.
 //! `scripts/bench_gate.sh` runs it and adds markets that go through real training.
 
-use aifx::gate::{GateConfig, honesty};
+use aifx::{
+    ensemble::EnsembleConfig,
+    gate::{GateConfig, honesty},
+};
 
 #[allow(clippy::print_stdout, reason = "the figures are what it is for")]
 fn main() {
@@ -14,5 +17,10 @@ fn main() {
     let (Some(markets), Some(seed)) = (number("--markets"), number("--seed")) else { return };
     let markets = usize::try_from(markets).expect("a count");
     let honesty = honesty::run(markets, seed, &GateConfig::default());
-    println!("{}", serde_json::to_string(&honesty).expect("plain numbers"));
+    let mut document = serde_json::to_value(honesty).expect("plain numbers");
+    // A year of a mixture takes as long as ten of decisions.
+    let years = markets.div_ceil(10);
+    let mixtures = honesty::run_mixtures(years, seed, &EnsembleConfig::default());
+    document["ensemble"] = serde_json::to_value(mixtures).expect("plain numbers");
+    println!("{document}");
 }

@@ -8,6 +8,8 @@
 //! followed by a longer test part, train-validation gaps and latencies with chance in them, returns that share no days.
 //! Not here: real training (`scripts/bench_gate.sh` adds markets that go through all of aifx).
 
+mod mixture;
+
 use std::ops::Range;
 
 use rand::{RngExt, SeedableRng};
@@ -26,6 +28,8 @@ use crate::{
     market::{DAY_US, HOUR_US, Micros, instant},
     stats::Proportion,
 };
+
+pub use mixture::{MixtureHonesty, run as run_mixtures};
 
 const PAIRS: usize = 5;
 const HOURS: usize = 24;
