@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Rebuilds a published model from its directory with numpy and safetensors alone, and repeats its probe.
 
-Usage: scripts/load_model.py models/fx-direction/v1.0      exit 0 when every probability agrees to 1e-5, else 1."""
+Usage: scripts/load_model.py models/fx-direction/v1.0
+
+Of a version whose network answers together with others, the others are rebuilt from members/ as well, each with its own scaler,
+and mixed by the weights of the day on which it was made. Exit 0 when every probability agrees (of a network alone to 1e-5, of
+members and mixture to 1e-6), else 1."""
 
 import json
 import pathlib
@@ -9,6 +13,10 @@ import sys
 
 import numpy as np
 from safetensors.numpy import load_file
+
+
+# Scaled features are cut at so many interquartile ranges.
+CLIP = 10.0
 
 
 def sigmoid(x):
@@ -40,6 +48,28 @@ def probabilities(scaled, spec, weights):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def scaled(features, spec):
+    """Windows of features as a network wants them."""
+    scaler = spec["scaler"]
+    values = (features - np.array(scaler["median"])) / np.array(scaler["iqr"])
+    return np.clip(values, -CLIP, CLIP).astype(np.float32)
+
+
+def of_members(folder, own):
+    """The largest difference of any member, and of the mixture, from the probe of all together."""
+    probe = load_file(folder / "members-probe.safetensors")
+    parts = [np.broadcast_to(probe["prior"], probe["probabilities"].shape)]
+    for place in own["members"]:
+        member = place["version"]
+        home = folder if member == own["version"] else folder / "members" / member
+        spec = json.loads((home / "metadata.json").read_text())
+        windows = probe["features"][:, -spec["lookback"] :]
+        parts.append(probabilities(scaled(windows, spec), spec, load_file(home / "model.safetensors")))
+    parts = np.stack(parts, axis=1)
+    mixture = np.einsum("k,nkc->nc", probe["weights"], parts)
+    return float(np.abs(parts - probe["parts"]).max()), float(np.abs(mixture - probe["probabilities"]).max())
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     spec = json.loads((folder / "metadata.json").read_text())
@@ -47,7 +77,12 @@ def main():
     answers = probabilities(probe["inputs"], spec, load_file(folder / "model.safetensors"))
     difference = float(np.abs(answers - probe["probabilities"]).max())
     print(f"{spec['line']} {spec['version']}: {len(answers)} probes, largest difference {difference:.1e}")
-    return 0 if difference <= 1e-5 else 1
+    agrees = difference <= 1e-5
+    if spec.get("members"):
+        member, mixture = of_members(folder, spec)
+        print(f"  {len(spec['members'])} members: largest difference {member:.1e}, of the mixture {mixture:.1e}")
+        agrees = agrees and max(member, mixture) <= 1e-6
+    return 0 if agrees else 1
 
 
 if __name__ == "__main__":

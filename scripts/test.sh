@@ -27,6 +27,9 @@ trap stop_server EXIT
     -o "-c listen_addresses='' -c unix_socket_directories=$pg -c fsync=off -c max_connections=200"
 )
 export AIFX_TEST_PGHOST="$pg"
+# For the tests that read a model without aifx.
+scripts/venv.sh third_party/test-venv tests/requirements.txt
+export AIFX_TEST_PYTHON="$PWD/third_party/test-venv/bin/python"
 
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --no-fail-fast
