@@ -5,6 +5,7 @@
 
 mod ages;
 mod bets;
+mod changes;
 mod cli;
 mod config;
 mod connections;
