@@ -489,7 +489,7 @@ mod tests {
         // What is quoted otherwise costs what its own entry says, and the rest of the line.
         let own = PairCosts { spread: Some(0.3), slippage: None };
         let line = CostsConfig { pairs: [(pair("EUR/HUF"), own)].into(), ..line };
-        assert_eq!(line.for_pair(&pair("EUR/HUF")).spread, 0.3);
+        assert!((line.for_pair(&pair("EUR/HUF")).spread - 0.3).abs() < 1e-15);
         assert!(line.checked_for(&pair("EUR/HUF"), 390.0).is_ok());
         assert!(line.checked_for(&pair("EUR/USD"), 1.1).is_ok());
         let nothing = line.checked_for(&pair("USD/HUF"), 360.0).expect_err("another unit");

@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::support::{Home, TestDatabase};
 
 /// The Python of the tests: what `scripts/test.sh` names must have every module; any other only what it has.
+#[allow(clippy::disallowed_methods, reason = "a setting of the tests")]
 fn python() -> (String, bool) {
     match std::env::var("AIFX_TEST_PYTHON") {
         Ok(python) => (python, true),
