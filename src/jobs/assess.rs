@@ -14,9 +14,11 @@ use crate::{
     dataset::{Folds, Part, Sample},
     evaluate::{self, Comparison, Figures, Predictions, Unseen},
     fault::Fault,
-    labels::{BUY, SELL},
+    labels::{BUY, SELL, horizon_volatility},
     lineage::SeenUntil,
     market::instant,
+    outcome::Side,
+    signal::{self, Edge, Stake},
 };
 
 /// Everything that was measured on the test part.
@@ -153,6 +155,53 @@ pub(crate) fn trades(
     signals.trade(material, line)
 }
 
+/// The account of a model's answers to samples, with sizes as the line is configured: only calls with a size are traded. Guards that
+/// follow from what has happened since (breaker, no skill) are none here.
+pub(crate) fn sized_trades(
+    material: &Material,
+    line: &LineConfig,
+    samples: &[Sample],
+    answers: &Predictions<Unseen>,
+    edge: Option<&Edge>,
+) -> Backtest {
+    let offsets = offsets(material);
+    let volatility: Vec<Vec<f64>> = material.candles.iter().map(horizon_volatility).collect();
+    let (mut next, n_classes) = (0, answers.n_classes());
+    let place = |sample: &Sample| (sample.decided_at_us, sample.series);
+    let mut sizes = Vec::with_capacity(samples.len());
+    let signals = Signals::of(material, samples, |sample, _| {
+        let at = |i: usize| (answers.decided_at_us()[i], answers.series()[i]);
+        while next < answers.len() && at(next) < place(sample) {
+            next += 1;
+        }
+        sizes.push(0.0);
+        if next >= answers.len() || at(next) != place(sample) {
+            return 0;
+        }
+        let series = sample.series as usize;
+        let (candles, row) = (&material.candles[series], sample.row as usize - offsets[series]);
+        let entry = candles.close()[row];
+        let stake = Stake {
+            edge,
+            volatility: volatility[series][row],
+            cost: line.costs.for_pair(candles.pair()).round_trip() / entry,
+            ..Stake::default()
+        };
+        let call = |class: usize| side(class as u8, n_classes);
+        let signal =
+            signal::decide(answers.row(next), call, None, (entry, None), &stake, &line.signals);
+        if let Some(last) = sizes.last_mut() {
+            *last = signal.size;
+        }
+        match signal.side.filter(|_| signal.size > 0.0) {
+            Some(Side::Buy) => 1,
+            Some(Side::Sell) => -1,
+            None => 0,
+        }
+    });
+    signals.trade_sized(material, line, samples, &sizes)
+}
+
 /// The same of the indicator rule.
 pub(crate) fn rule_trades(material: &Material, line: &LineConfig, samples: &[Sample]) -> Backtest {
     let rules = Rules::of(material);
@@ -252,19 +301,44 @@ impl Signals {
         Signals { series }
     }
 
+    /// Trades at sizes, one a sample.
+    fn trade_sized(
+        &self,
+        material: &Material,
+        line: &LineConfig,
+        samples: &[Sample],
+        sizes: &[f64],
+    ) -> Backtest {
+        let offsets = offsets(material);
+        let mut of_series: Vec<Vec<f64>> =
+            self.series.iter().map(|(_, signals)| vec![0.0; signals.len()]).collect();
+        for (sample, size) in samples.iter().zip(sizes) {
+            let series = sample.series as usize;
+            let (first, _) = &self.series[series];
+            of_series[series][sample.row as usize - offsets[series] - *first] = *size;
+        }
+        self.run(material, line, Some(&of_series))
+    }
+
     fn trade(&self, material: &Material, line: &LineConfig) -> Backtest {
+        self.run(material, line, None)
+    }
+
+    fn run(&self, material: &Material, line: &LineConfig, sizes: Option<&[Vec<f64>]>) -> Backtest {
         let ranges: Vec<_> = material
             .candles
             .iter()
             .zip(&self.series)
-            .map(|(candles, (first, signals))| {
-                (candles.slice(*first, candles.len() - first), signals)
+            .enumerate()
+            .map(|(series, (candles, (first, signals)))| {
+                let sizes = sizes.map(|sizes| sizes[series].as_slice());
+                (candles.slice(*first, candles.len() - first), signals, sizes)
             })
             .collect();
         let parts: Vec<SeriesSignals<'_>> = ranges
             .iter()
-            .filter(|(candles, _)| !candles.is_empty())
-            .map(|(candles, signals)| SeriesSignals { candles, signals, sizes: None })
+            .filter(|(candles, ..)| !candles.is_empty())
+            .map(|(candles, signals, sizes)| SeriesSignals { candles, signals, sizes: *sizes })
             .collect();
         backtest::run(
             &parts,

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Stop, Watch,
     assess::{self, Assessment},
+    bets,
     checkpoint::{CheckpointFile, Head},
     joining::{self, Plan},
     judge::{self, Bench, Case, Gate, Policy},
@@ -403,6 +404,9 @@ fn gather(
     for extension in 0..=MAX_EXTENSIONS {
         let from = app.as_of - TimeDelta::days(i64::from(days));
         let candles = material::candles(app, &mut db, line, set, from)?;
+        for candles in &candles {
+            bets::cost(line, candles)?;
+        }
         let n_read = candles.iter().map(|candles| candles.len()).sum();
         let past = PastSignals::gather(app, &mut db, line, from)?;
         let material = Material::of(candles, &past, set, line);
@@ -643,6 +647,15 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     };
     let mut metrics = metrics(&assessment, recipe);
     metrics["days_without_production"] = json!(left_out);
+    let edge = edge(&predictor, folds, &gathered.material);
+    let sized = assess::sized_trades(
+        &gathered.material,
+        line,
+        &folds.test.samples,
+        &assessment.answers.model,
+        edge.as_ref(),
+    );
+    metrics["account"] = json!(sized.figures);
     files.insert(artifact::MODEL, fit.weights.clone())?;
     files.insert(artifact::METRICS, pretty(&metrics)?)?;
     files.insert(artifact::HISTORY, history_csv(&fit.history))?;
@@ -660,11 +673,14 @@ fn publish(work: &Work<'_>) -> anyhow::Result<WeeklyReport> {
     let networks = together(&seats.places, version, work.plan, &predictor, &extras, &cast)?;
     let windows = (gathered.material.features.as_slice(), probe.as_slice());
     joining::files_together(networks, &prior, &weights, windows, &mut files)?;
-    let page = page::version_report(work, version, &assessment, predictor.spec(), &verdict);
+    let page =
+        page::version_report(work, version, (&assessment, &sized), predictor.spec(), &verdict);
     files.insert(artifact::REPORT, report::version_page(&page))?;
     let mut description = description(work, predictor.spec())?;
     description.extend(joining::description(&seats.places, &prior, own_seen, &weights));
-    description.extend(edge(&predictor, folds, &gathered.material)?);
+    if let Some(Value::Object(edge)) = edge.map(serde_json::to_value).transpose()? {
+        description.extend(edge);
+    }
     let figures = figures(work, &assessment);
     let mut scored = metrics["test"].clone();
     scored["sharpe"] = json!(assessment.backtests.get(assess::MODEL).and_then(|f| f.sharpe));
@@ -714,11 +730,7 @@ fn class_prior(folds: &Folds) -> Vec<f64> {
 
 /// What metadata.json keeps of returns: the version's own network held against its validation part, which the other networks of a
 /// mixture may have learned from.
-fn edge(
-    predictor: &Predictor,
-    folds: &Folds,
-    material: &Material,
-) -> anyhow::Result<Map<String, Value>> {
+fn edge(predictor: &Predictor, folds: &Folds, material: &Material) -> Option<Edge> {
     let part = &folds.validation;
     let probabilities = predictor.probabilities(&folds.windows, &part.rows());
     let returns = material.label_returns(&part.samples);
@@ -726,11 +738,7 @@ fn edge(
         .iter()
         .map(|day| i64::from(day.num_days_from_ce()))
         .collect();
-    let edge = Edge::fit(folds.classes.len(), &probabilities, &part.classes(), &returns, &days);
-    match edge.map(serde_json::to_value).transpose()? {
-        Some(Value::Object(fields)) => Ok(fields),
-        _ => Ok(Map::new()),
-    }
+    Edge::fit(folds.classes.len(), &probabilities, &part.classes(), &returns, &days)
 }
 
 /// Measures the network; a first mixture is measured as a whole, with the shares that it begins with.

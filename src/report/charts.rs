@@ -94,7 +94,7 @@ pub(super) fn trading(all: &[Trading], costs: &str, note: &str) -> Markup {
                     (upper.level(0.0))
                     @for (curve, (stroke, _)) in equity.iter().zip(&lines).rev() { (upper.line(curve, stroke)) }
                 }))
-                figcaption { "Test days, unseen. Every pair holds an equal part of the capital. Costs: " (costs) "." }
+                figcaption { "Test days, unseen. Every pair holds an equal part of the capital; the account stakes on each call the size that it would have had, guards aside. A position counts on the day on which it ends. Costs: " (costs) "." }
             }
             figure.card {
                 h3 { "Drawdown" }
@@ -136,7 +136,7 @@ fn trading_table(lines: &[(&str, &Trading)]) -> Markup {
         ("Return", &|f| or_why(f.roi.map(signed_percent), "no trading day")),
         ("Sharpe ratio, annualised", &|f| or_why(f.sharpe.map(|v| number(v, 2)), few)),
         ("its standard error", &|f| or_why(f.sharpe_se.map(|v| number(v, 2)), few)),
-        ("Largest drawdown", &|f| or_why(f.max_drawdown.map(percent), "no trading day")),
+        ("Largest realised drawdown", &|f| or_why(f.max_drawdown.map(percent), "no trading day")),
         ("Profit factor", &|f| or_why(f.profit_factor.map(|v| number(v, 2)), "no losing trade")),
         ("Win rate", &|f| or_why(f.win_rate.map(percent), "no trade")),
         ("Mean return of a trade", &|f| {

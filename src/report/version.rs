@@ -227,7 +227,7 @@ fn tiles(report: &VersionReport) -> Markup {
                 Some(figures) if roi.is_some() => format!("{} trades", count(figures.n_trades)),
                 _ => "no trading day".to_owned(),
             }))
-            (tile("Largest drawdown", drawdown.map(percent), if drawdown.is_some() { "of equity".to_owned() } else { "no trading day".to_owned() }))
+            (tile("Realised drawdown", drawdown.map(percent), if drawdown.is_some() { "of equity".to_owned() } else { "no trading day".to_owned() }))
         }
     }
 }

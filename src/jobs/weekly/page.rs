@@ -2,6 +2,7 @@
 
 use super::Work;
 use crate::{
+    backtest::Backtest,
     evaluate::Figures,
     gate::Verdict,
     inference::ModelSpec,
@@ -20,7 +21,7 @@ use crate::{
 pub(super) fn version_report(
     work: &Work<'_>,
     version: Version,
-    assessment: &Assessment,
+    (assessment, sized): (&Assessment, &Backtest),
     spec: &ModelSpec,
     verdict: &Verdict,
 ) -> VersionReport {
@@ -84,6 +85,10 @@ pub(super) fn version_report(
                 let backtest = assessment.equity.get(name)?.clone();
                 Some(Trading { name: title(name).to_owned(), backtest })
             })
+            .chain([Trading {
+                name: "account, sizes as configured".to_owned(),
+                backtest: sized.clone(),
+            }])
             .collect(),
         quality: quality(work),
         training_s,
