@@ -116,6 +116,16 @@ fn a_label_of_nearly_one_class_is_named_with_its_cure_wherever_one_looks() {
         assert!(text.contains(&cure), "{name}: {text}");
     }
     assert!(!alarm(&seen, "disk")["text"].as_str().expect("a text").contains("multiple"));
+    // Once it has answered, and calls hold to nearly everything because most labels are, that rings with the cure.
+    assert_eq!(alarm(&seen, "labels")["rings"], false, "it has not answered yet");
+    for at in ["2025-10-12T23:50:00Z", "2025-10-13T23:50:00Z", "2025-10-14T23:50:00Z"] {
+        field.json_at(at, &["predict"]);
+    }
+    let seen = field.json_at("2025-10-14T23:55:00Z", &["monitor"]);
+    let labels = alarm(&seen, "labels");
+    assert_eq!(labels["rings"], true, "{labels}");
+    let text = labels["text"].as_str().expect("a text");
+    assert!(text.contains("answers are hold") && text.contains(&cure), "{text}");
     let night = field.json_at("2025-10-15T01:00:00Z", &["train-daily", "--no-promote"]);
     assert_eq!(night["balance"]["rule"], "volatility:1");
     assert!(says(&notes(&night), "multiple: 0."), "{night}");
