@@ -277,3 +277,65 @@ fn majority_signal(all: &[Candles], line: &LineConfig, start: DateTime<Utc>) -> 
     })?;
     Ok(assess::side(majority.class(), n_classes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{CandleColumns, HOUR_US, Timeframe};
+
+    fn hours(closes: impl Iterator<Item = f64>) -> Candles {
+        let start: DateTime<Utc> = "2024-01-02T00:00:00Z".parse().expect("an instant");
+        let mut columns = CandleColumns::default();
+        for (hour, close) in closes.enumerate() {
+            columns.push_raw(start.timestamp_micros() + hour as i64 * HOUR_US, [close; 4], 0.0);
+        }
+        let as_of = "2025-01-01T00:00:00Z".parse().expect("an instant");
+        let pair = "EUR/USD".parse().expect("a pair");
+        Candles::new(pair, Timeframe::Hour1, as_of, columns).expect("valid")
+    }
+
+    #[test]
+    fn the_majority_of_a_range_knows_nothing_of_the_range() {
+        let line = LineConfig { label: LabelRule::Quartile, ..LineConfig::default() };
+        let start: DateTime<Utc> = "2024-01-05T00:00:00Z".parse().expect("an instant");
+        // Three days that wander, and a market that only falls after them.
+        let close = |hour: usize| match hour {
+            0..72 => 1.0 + 0.001 * ((hour * hour) % 17) as f64,
+            _ => 1.0 - 0.003 * (hour - 71) as f64,
+        };
+        let until = hours((0..72).map(close));
+        let whole = hours((0..200).map(close));
+        let known = majority_signal(&[until], &line, start).expect("labels");
+        assert_eq!(majority_signal(&[whole], &line, start).expect("labels"), known);
+    }
+
+    #[test]
+    fn what_is_not_answered_is_not_traded_and_what_has_no_size_is_no_bet() {
+        let answer = |signal: &'static str, size: f64| Answer {
+            signal_id: None,
+            pair: "EUR/USD".parse().expect("a pair"),
+            timeframe: Timeframe::Hour1,
+            candle: DateTime::UNIX_EPOCH,
+            signal,
+            reason: (signal == "abstain").then(|| "its window spans a gap".to_owned()),
+            dissimilarity: None,
+            out_of_support: None,
+            confidence: None,
+            probabilities: std::collections::BTreeMap::new(),
+            entry: 1.0,
+            stop_loss: None,
+            take_profit: None,
+            size,
+            no_size: None,
+            expected_return_net: None,
+            cost: None,
+            expires: DateTime::UNIX_EPOCH,
+            parts: Vec::new(),
+        };
+        let answers =
+            [answer("abstain", 0.0), answer("buy", 0.0), answer("sell", 0.1), answer("hold", 0.0)];
+        let traded = Traded::of_answers(hours([1.0; 4].into_iter()), &answers);
+        assert_eq!(traded.signals, [0, 1, -1, 0]);
+        assert_eq!(traded.sized, [0, 0, -1, 0]);
+    }
+}

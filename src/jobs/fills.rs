@@ -4,6 +4,7 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
@@ -83,7 +84,7 @@ fn settle(
     let mut closings: Vec<Closing> = Vec::new();
     let mut filled = HashSet::new();
     for ((place, fill), found) in wanted.iter().zip(db.signals_of(&keys)?) {
-        match closing(fill, found, app) {
+        match closing(fill, found, app.as_of) {
             Ok(Some(closing)) if !filled.insert(closing.id.clone()) => {
                 report.problems.push(format!("{place}: its signal has another fill before it"));
             }
@@ -103,7 +104,11 @@ fn settle(
 }
 
 /// What a fill makes of its signal; nothing where it has been settled by one.
-fn closing(fill: &Fill, found: Option<TradedSignal>, app: &App) -> Result<Option<Closing>, String> {
+fn closing(
+    fill: &Fill,
+    found: Option<TradedSignal>,
+    as_of: DateTime<Utc>,
+) -> Result<Option<Closing>, String> {
     let found = found.ok_or("there is no such signal")?;
     if found.has_fill {
         return Ok(None);
@@ -111,7 +116,7 @@ fn closing(fill: &Fill, found: Option<TradedSignal>, app: &App) -> Result<Option
     let side = Side::named(&found.signal)
         .flatten()
         .ok_or_else(|| format!("its signal is {:?}: nothing was traded on it", found.signal))?;
-    if fill.at > app.as_of {
+    if fill.at > as_of {
         return Err(format!("it closed at {}, which has not come", fill.at));
     }
     // The signal was given at the close of its candle; one whose timeframe is not known here at its opening at the earliest.
@@ -137,4 +142,36 @@ fn closing(fill: &Fill, found: Option<TradedSignal>, app: &App) -> Result<Option
         pnl_net: paid.pnl_net,
         by: "fill",
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feeds::fills::SignalKey;
+
+    #[test]
+    fn a_trade_that_ended_before_its_signal_was_given_is_none_of_it() {
+        let at = |text: &str| -> DateTime<Utc> { text.parse().expect("an instant") };
+        let of = |closed: &str| {
+            let fill = Fill {
+                signal: SignalKey::Id("7".into()),
+                entry: 1.1,
+                exit: 1.2,
+                at: at(closed),
+                fees: 0.0,
+            };
+            let found = TradedSignal {
+                id: "7".into(),
+                signal: "buy".into(),
+                candle_at: Some(at("2025-10-06T10:00:00Z")),
+                timeframe: "1h".into(),
+                has_fill: false,
+            };
+            closing(&fill, Some(found), at("2025-10-07T00:00:00Z"))
+        };
+        // The hour from ten is answered at eleven.
+        let why = of("2025-10-06T10:20:00Z").expect_err("nobody had said anything yet");
+        assert!(why.contains("before its signal was given at 2025-10-06 11:00"), "{why}");
+        assert!(of("2025-10-06T11:20:00Z").expect("a trade").is_some());
+    }
 }

@@ -1064,3 +1064,18 @@ fn check(
     report.assessment = Some(assessment);
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A killed training is taken up by a run of the same period, and a triggered one has a period of its own.
+    #[test]
+    fn a_triggered_training_is_no_run_of_the_week() {
+        let at: DateTime<Utc> = "2025-10-21T03:00:00Z".parse().expect("an instant");
+        let of = |triggered| period(&Request { triggered, ..Request::default() }, at).to_string();
+        assert_eq!(of(true), "asked:2025-10-21");
+        assert_eq!(of(false), Period::weekly(at).to_string());
+        assert_ne!(of(true), of(false));
+    }
+}
