@@ -572,14 +572,18 @@ impl Db {
     ///
     /// # Errors
     /// When the database fails, or a row was damaged by hand.
-    pub fn last_runs(&mut self, line: &LineName) -> anyhow::Result<Vec<RunRow>> {
+    pub fn last_runs(
+        &mut self,
+        line: &LineName,
+        as_of: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<RunRow>> {
         self.client
             .query(
                 &format!(
                     "SELECT DISTINCT ON (job) {COLUMNS} FROM model_training_log
-                     WHERE line = $1 ORDER BY job, started_at DESC"
+                     WHERE line = $1 AND as_of <= $2 ORDER BY job, started_at DESC"
                 ),
-                &[&line.as_str()],
+                &[&line.as_str(), &as_of],
             )
             .failed("cannot read the last runs")?
             .iter()

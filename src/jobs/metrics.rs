@@ -83,7 +83,7 @@ fn of_line(
         let labels: Vec<&str> = std::iter::once(label).chain(labels.iter().copied()).collect();
         all.push(Sample::of(metric, &labels, value));
     };
-    let versions = db.versions(Some(name))?;
+    let (versions, _) = db.standing_at(name, app.as_of)?;
     for status in [Status::Production, Status::Staging, Status::Archived] {
         let n = versions.iter().filter(|row| row.status == status).count();
         push(metric::VERSIONS, &[status.name()], n as f64);

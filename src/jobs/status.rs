@@ -193,7 +193,7 @@ pub fn run(app: &App) -> anyhow::Result<StatusReport> {
             .map(|row| row.version)
             .collect();
         staging.sort_unstable_by(|a, b| b.cmp(a));
-        let runs = db.last_runs(name)?.into_iter().map(|run| RunStatus {
+        let runs = db.last_runs(name, app.as_of)?.into_iter().map(|run| RunStatus {
             job: run.job,
             status: run.status,
             period: run.period_key,

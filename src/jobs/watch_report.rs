@@ -134,7 +134,8 @@ fn gather(
     let runs = db.runs_by_day(name, &spelled, stretch)?;
     let moves = db.moves_in(name, stretch, MOST_MOVES)?;
     let production = db
-        .versions(Some(name))?
+        .standing_at(name, app.as_of)?
+        .0
         .into_iter()
         .find(|row| row.status == Status::Production)
         .map(|row| production_now(db, name, row, app.as_of))
@@ -240,7 +241,7 @@ fn mixture_seen(
     (name, line): (&LineName, &LineConfig),
     stretch: Stretch,
 ) -> anyhow::Result<Option<report::MixtureSeen>> {
-    let versions = db.versions(Some(name))?;
+    let (versions, _) = db.standing_at(name, app.as_of)?;
     let Some(now) = versions.iter().find(|row| row.status == Status::Production) else {
         return Ok(None);
     };

@@ -25,6 +25,9 @@ use super::{
 const STYLE: &str = concat!(include_str!("version.css"), include_str!("watch.css"));
 /// Names of moves that still fit beside each other on the equity line.
 const NAMED_MOVES: usize = 6;
+/// Room that a name in a plot takes, in its units.
+const NAME_WIDTH: f64 = 44.0;
+const NAME_HEIGHT: f64 = 13.0;
 /// Rows of a list that are in sight at once; the others are folded away.
 const IN_SIGHT: usize = 12;
 /// Answers by what they said, in the order of [`DaySaid::n`]: class of the style, name.
@@ -470,14 +473,21 @@ fn mixture(page: &WatchPage, days: &[NaiveDate]) -> Markup {
         _ => format!("m{}", (place - 1) % 4),
     };
     // The name of a training stands where its share was largest, if there is room for it.
-    let label = |place: usize| {
+    let mut named: Vec<(f64, f64, &str)> = Vec::new();
+    for (place, name) in names.iter().enumerate() {
         let top = &tops[place];
         let below = |at: usize| if place == 0 { 0.0 } else { tops[place - 1][at].1 };
-        let (at, share) = (0..top.len())
-            .map(|at| (at, top[at].1 - below(at)))
-            .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        (share > 0.08).then(|| (top[at].0, below(at) + share / 2.0))
-    };
+        let shares = (0..top.len()).map(|at| (at, top[at].1 - below(at)));
+        let Some((at, share)) = shares.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+        let (x, y) = (top[at].0, below(at) + share / 2.0);
+        let is_near = |(other_x, other_y, _): &(f64, f64, &str)| {
+            (frame.px(x) - frame.px(*other_x)).abs() < NAME_WIDTH
+                && (frame.py(y) - frame.py(*other_y)).abs() < NAME_HEIGHT
+        };
+        if share > 0.08 && !named.iter().any(is_near) {
+            named.push((x, y, name));
+        }
+    }
     html! {
         h2 { "The mixture" }
         div.grid {
@@ -488,9 +498,7 @@ fn mixture(page: &WatchPage, days: &[NaiveDate]) -> Markup {
                 } @else {
                     (frame.svg(&html! {
                         @for (place, top) in tops.iter().enumerate().rev() { (frame.area(top, 0.0, &format!("stack {}", class(place)))) }
-                        @for (place, name) in names.iter().enumerate() {
-                            @if let Some((x, y)) = label(place) { (frame.label(x, y, name)) }
-                        }
+                        @for (x, y, name) in &named { (frame.label(*x, *y, name)) }
                     }))
                     figcaption { "From each midnight on, by what had happened until then; the class prior lies at the bottom, above it the trainings in order of making, fine-tunes under the name of their training." }
                 }
@@ -502,8 +510,8 @@ fn mixture(page: &WatchPage, days: &[NaiveDate]) -> Markup {
                     tbody { @for one in &mixture.members { tr {
                         td { (if one.name == "prior" { "class prior" } else { one.name.as_str() }) }
                         td.num { (percent(one.weight)) }
-                        td.num { (or_why(one.log_loss.map(|loss| number(loss, 4)), "n/a")) }
-                        td.num { (or_why(one.of_mixture.map(|loss| number(loss, 4)), "n/a")) }
+                        td.num { (or_why(one.log_loss.map(|loss| number(loss, 4)), "none yet")) }
+                        td.num { (or_why(one.of_mixture.map(|loss| number(loss, 4)), "none yet")) }
                         td.num { (count(one.n as usize)) }
                     } } }
                 } }
