@@ -1017,6 +1017,64 @@ fn history_csv(history: &[EpochRow]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::HOUR_US;
+
+    /// Hourly decisions whose labels settle four hours later, of the trading days of the week from Monday 2025-10-13 on.
+    fn hourly(days: std::ops::RangeInclusive<u32>) -> Vec<Sample> {
+        days.flat_map(|day| (0..20).map(move |hour| (day, hour)))
+            .map(|(day, hour)| {
+                let at = format!("2025-10-{day:02}T{hour:02}:00:00Z");
+                let at: DateTime<Utc> = at.parse().expect("an instant");
+                let decided_at_us = at.timestamp_micros();
+                Sample {
+                    row: 0,
+                    series: 0,
+                    class: 0,
+                    window_from_us: 0,
+                    decided_at_us,
+                    label_until_us: decided_at_us + 4 * HOUR_US,
+                }
+            })
+            .collect()
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("an instant")
+    }
+
+    #[test]
+    fn what_settles_after_a_night_is_learned_by_the_next_and_twice_by_none() {
+        let samples = hourly(13..=18);
+        let nights: Vec<_> = (14..=18).map(|day| at(&format!("2025-10-{day}T01:00:00Z"))).collect();
+        let mut times = vec![0; samples.len()];
+        for pair in nights.windows(2) {
+            for learned in lesson(&samples, pair[1], Some(pair[0]), 24) {
+                let place = samples.iter().position(|sample| *sample == learned).expect("there");
+                times[place] += 1;
+            }
+        }
+        let settled =
+            |sample: &Sample, at: DateTime<Utc>| sample.label_until_us <= at.timestamp_micros();
+        for (sample, n) in samples.iter().zip(times) {
+            let within = settled(sample, nights[4]) && !settled(sample, nights[0]);
+            assert_eq!(n, i32::from(within), "{}", instant(sample.decided_at_us));
+        }
+    }
+
+    #[test]
+    fn a_skipped_night_is_made_up_for_and_a_long_absence_is_not() {
+        let samples = hourly(6..=17);
+        let days = |seen: &str| {
+            let learned = lesson(&samples, at("2025-10-18T01:00:00Z"), Some(at(seen)), 24);
+            let days = replay::by_day(&learned).into_iter().map(|(day, _)| day.to_string());
+            (days.collect::<Vec<_>>(), learned.len())
+        };
+        let (two, n) = days("2025-10-16T01:00:00Z");
+        assert_eq!((two.len(), n), (2, 40), "{two:?}");
+        let (all, _) = days("2025-10-01T00:00:00Z");
+        assert_eq!(all.len(), MAX_LESSON_DAYS);
+        assert_eq!(all.first().map(String::as_str), Some("2025-10-13"));
+    }
 
     #[test]
     fn only_signals_that_were_known_to_be_wrong_count_more() {

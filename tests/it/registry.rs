@@ -13,7 +13,7 @@ use aifx::{
     },
     fault::{Exit, Fault, find},
     gate::{Track, Verdict},
-    jobs::{doctor, models, promote},
+    jobs::{doctor, models, promote, rollback},
     lineage::{LineName, Period, Status, Version},
     registry::{self, Candidate, LockedLine, Run, RunPlan},
 };
@@ -690,6 +690,40 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
     };
     let found = doctor::examine(&away);
     assert_eq!((failed(&found), found.exit()), (vec!["database".into()], Exit::Database));
+}
+
+/// Probation looks for seconds or minutes; whoever was promoted meanwhile does not go for what another did.
+#[test]
+fn a_way_back_takes_back_only_what_it_names() {
+    let field = Field::new();
+    let locked = field.lock();
+    for to in ["v1.0", "v1.1", "v1.2"] {
+        assert_eq!(field.publish(&locked).to_string(), to);
+        field.promote(&locked, to).expect("promoted");
+    }
+    drop(locked);
+    let (models, line) = (field.models(), line());
+    let back = |from: &str| {
+        let request = rollback::Request {
+            models: &models,
+            line: &line,
+            from: Some(version(from)),
+            to: Some(version("v1.0")),
+            reason: Some("worse"),
+            actor: "probation",
+            wait: Duration::ZERO,
+            dry_run: false,
+            as_of: as_of(),
+        };
+        rollback::run(&request, &|| field.connect(), &|_| Ok(()))
+    };
+    let error = back("v1.1").expect_err("v1.2 came meanwhile");
+    assert_eq!(exit(&error), Some(Exit::Locked), "{error:#}");
+    assert!(error.to_string().contains("is v1.2 by now, and v1.1 was to be taken back"), "{error}");
+    let production = || field.db().production(&line).expect("read").map(|row| row.version);
+    assert_eq!(production(), Some(version("v1.2")));
+    back("v1.2").expect("what it names");
+    assert_eq!(production(), Some(version("v1.0")));
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn a_model_that_holds_everything_is_noticed_within_two_hours_and_trained_anew() 
     let config = CONFIG
         .replace("[EUR/USD, GBP/USD]", "[EUR/USD, GBP/USD, USD/JPY]")
         .replace("[1h]", "[15min]\n    label: {rule: volatility, multiple: 0.25}")
-        .replace("epochs: 4", "epochs: 6")
+        .replace("epochs: 4", "epochs: 6, validation_days: 5, test_days: 8")
         .replace(
             "{action: ask}",
             "{missed: false, max_age_days: 0, new_samples: 0, accuracy_drop: 0, drift: false}",
@@ -223,7 +223,7 @@ fn a_model_that_holds_everything_is_noticed_within_two_hours_and_trained_anew() 
     field.home.write("aifx.yaml", &config);
     field.sql("DELETE FROM market_data");
     let market =
-        ["--candles", "3000", "--seed", "7", "--edge", "3", "--end", "2025-10-25T00:00:00Z"];
+        ["--candles", "4000", "--seed", "7", "--edge", "3", "--end", "2025-10-25T00:00:00Z"];
     field.home.ok(&[&["simulate"], &market[..]].concat());
     let trained = "2025-10-07T12:00:00Z";
     field.json_at(trained, &["train-weekly", "--no-promote"]);
@@ -256,7 +256,7 @@ fn a_model_that_holds_everything_is_noticed_within_two_hours_and_trained_anew() 
         field.count("alerts WHERE cause LIKE 'monitor:collapse:%' AND resolved_at IS NULL"),
         1
     );
-    // It was trained anew for that reason, once, and only the gate says what answers now.
+    // It was trained anew for that reason, once, and the gate lets it answer in the place of what knows nothing.
     assert_eq!(seen["triggers"][0]["job"], "train-weekly", "{}", seen["triggers"]);
     assert_eq!(
         field.count("model_training_log WHERE job = 'weekly' AND status = 'completed' AND reason LIKE 'collapse:%'
@@ -270,9 +270,17 @@ fn a_model_that_holds_everything_is_noticed_within_two_hours_and_trained_anew() 
     for said in ["What rings", "collapse", "<td class=\"when\">train-weekly</td>", "v1.1"] {
         assert!(drawn.contains(said), "{said} is not in the page");
     }
-    let gate = field.home.json(&["models", "show", "v1.1"])["gate"]["passed"].clone();
-    let promoted = field.count("model_versions WHERE version = 'v1.1' AND status = 'production'");
-    assert_eq!(gate == true, promoted == 1, "{gate} {promoted}");
+    let gate = field.home.json(&["models", "show", "v1.1"])["gate"].clone();
+    assert_eq!(gate["passed"], true, "{gate}");
+    let by_itself =
+        "model_promotions WHERE to_version = 'v1.1' AND actor = 'train-weekly' AND NOT forced";
+    assert_eq!(field.count(by_itself), 1, "{}", seen["triggers"]);
+    assert_eq!(
+        field.count("model_versions WHERE version = 'v1.1' AND status = 'production'"),
+        1,
+        "{}",
+        seen["triggers"]
+    );
     let again = watch(&field, &at.replace(":30Z", ":59Z"), &[]);
     assert!(
         again["triggers"].as_array().expect("triggers").iter().all(|one| one["ended"].is_null()),
