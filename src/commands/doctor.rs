@@ -14,8 +14,8 @@ use crate::{
 /// Check environment, database, artifacts and links
 ///
 /// Looks at everything that a run depends on: configuration, LibTorch, permissions, disk,
-/// database, schema, clock, every file of every version, links, leftovers, the class balance of each line's label. Changes nothing
-/// without --fix.
+/// database, schema, clock, every file of every version, links, leftovers, the class balance of each line's label, its costs. Changes
+/// nothing without --fix.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: aifx doctor --fix")]
 pub struct DoctorArgs {
@@ -31,7 +31,7 @@ pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
     };
     let models = app.models();
     let connect = || app.db_as_it_is("doctor");
-    let balance = |line: &LineName| label::balance(&app, line);
+    let labels = |line: &LineName| label::of_line(&app, line);
     let patient = Patient {
         publishes: app.bus().is_some(),
         home: &app.home,
@@ -41,7 +41,7 @@ pub(super) fn run(args: &DoctorArgs, setup: Setup<'_>, ui: &mut Ui) -> anyhow::R
         // With --as-of, now is not what the clock says.
         host_at: setup.globals.as_of.is_none().then_some(app.as_of),
         connect: &connect,
-        balance: &balance,
+        labels: &labels,
     };
     let diagnosis = if args.fix { doctor::fix(&patient) } else { doctor::examine(&patient) };
     ui.show(&diagnosis)

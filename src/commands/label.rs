@@ -79,7 +79,7 @@ impl Report for LabelReport {
             page.gap();
             page.toned(Tone::Warn, format!("warning: {cure}"));
         }
-        for note in &self.notes {
+        for note in self.notes.iter().chain(&self.costs) {
             page.gap();
             page.toned(Tone::Warn, format!("note: {note}"));
         }

@@ -12,12 +12,11 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{loading, models, overdue, weekly};
+use super::{label::LabelReport, loading, models, overdue, weekly};
 use crate::{
     artifact::{self, LineDir, Problem},
     db::{Db, events::Backlog},
     fault::{self, Exit, Fault},
-    labels::LabelBalance,
     lineage::{LineName, Status},
     registry::{self, Connect, LockedLine},
 };
@@ -96,8 +95,8 @@ pub struct Patient<'a> {
     pub publishes: bool,
     /// Opens the database, whatever its schema.
     pub connect: Connect<'a>,
-    /// The class balance of a line's label over the days that its next training takes.
-    pub balance: &'a dyn Fn(&LineName) -> anyhow::Result<LabelBalance>,
+    /// A line's labels and costs over the days that its next training takes.
+    pub labels: &'a dyn Fn(&LineName) -> anyhow::Result<LabelReport>,
 }
 
 /// Looks at everything.
@@ -336,7 +335,7 @@ fn registry_checks(db: &mut Db, patient: &Patient<'_>) -> Vec<Check> {
     }
     checks.push(runs(db, patient).unwrap_or_else(|error| of_error("runs", &error)));
     checks.push(production(db, patient).unwrap_or_else(|error| of_error("production", &error)));
-    checks.extend(patient.lines.iter().map(|line| labels(patient, line)));
+    checks.extend(patient.lines.iter().flat_map(|line| series(patient, line)));
     checks.push(schedule(db, patient).unwrap_or_else(|error| of_error("schedule", &error)));
     checks.push(healed(db, patient).unwrap_or_else(|error| of_error("healed", &error)));
     checks
@@ -392,18 +391,26 @@ fn production(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {
     })
 }
 
-/// Whether the next training of a line would learn to tell classes apart.
-fn labels(patient: &Patient<'_>, line: &LineName) -> Check {
-    let balance = match (patient.balance)(line) {
-        Ok(balance) => balance,
+/// Whether the next training of a line would learn to tell classes apart, and whether its trades on paper cost what they can cost.
+fn series(patient: &Patient<'_>, line: &LineName) -> Vec<Check> {
+    let found = match (patient.labels)(line) {
+        Ok(found) => found,
         // No candles yet, or too few: what reads them says so.
-        Err(error) => return ok("labels", format!("{line}: not counted: {error:#}")),
+        Err(error) => return vec![ok("labels", format!("{line}: not counted: {error:#}"))],
     };
-    let detail = format!("{line}: {balance}");
-    match balance.cure() {
+    let detail = format!("{line}: {}", found.balance);
+    let labels = match found.balance.cure() {
         None => ok("labels", detail),
         Some(cure) => warn("labels", detail, cure),
-    }
+    };
+    let costs = match found.costs.first() {
+        None => ok("costs", format!("{line}: in units of each pair's price")),
+        Some(_) => {
+            let detail = format!("{line}: {}", found.costs.join("; "));
+            fail("costs", Exit::Config, detail, None)
+        }
+    };
+    vec![labels, costs]
 }
 
 fn schedule(db: &mut Db, patient: &Patient<'_>) -> anyhow::Result<Check> {

@@ -7,12 +7,12 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::{
-    kept,
+    bets, kept,
     material::{self, PastSignals},
 };
 use crate::{
     config::{App, LineConfig},
-    fault::Fault,
+    fault::{self, Fault},
     labels::{
         self, AskedRule, Cuts, DEFAULT_MULTIPLE, LabelBalance, LabelRule, NO_CLASS, class_balance,
     },
@@ -52,6 +52,8 @@ pub struct LabelReport {
     pub balance: LabelBalance,
     /// What an operator should know.
     pub notes: Vec<String>,
+    /// Costs that cannot be in units of their pair's price, with the cure.
+    pub costs: Vec<String>,
     /// Days of candles that were looked at.
     pub days: u32,
 }
@@ -126,17 +128,24 @@ pub fn run(app: &App, request: &Request) -> anyhow::Result<LabelReport> {
         collapsed: named.unbalanced().map(|most| (most.class.clone(), most.share)),
         balance: named,
         notes: kept.notes.clone(),
+        costs: candles.iter().filter_map(|candles| unlikely_cost(line, candles)).collect(),
         days,
     })
 }
 
-/// The class balance of a line's rule over the days of its weekly training.
+/// Why a series' costs are refused by whatever trades on paper, with the cure; none where they are not.
+fn unlikely_cost(line: &LineConfig, candles: &Candles) -> Option<String> {
+    let error = bets::cost(line, candles).err()?;
+    let hint = fault::find(&error).and_then(Fault::hint_text).unwrap_or_default();
+    Some(format!("{error}; {hint}"))
+}
+
+/// What `aifx label` says of a line's rule over the days of its weekly training.
 ///
 /// # Errors
 /// As [`run`].
-pub fn balance(app: &App, line: &LineName) -> anyhow::Result<LabelBalance> {
-    let request = Request { line: Some(line.clone()), rule: None, days: None };
-    Ok(run(app, &request)?.balance)
+pub fn of_line(app: &App, line: &LineName) -> anyhow::Result<LabelReport> {
+    run(app, &Request { line: Some(line.clone()), rule: None, days: None })
 }
 
 /// The rule that the only line's next training takes.

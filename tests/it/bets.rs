@@ -91,6 +91,9 @@ fn a_call_has_a_size_where_it_is_expected_to_pay_and_a_reason_where_not() {
     field.written("    costs: {pairs: {GBP/USD: {spread: 0.0000001, slippage: 0}}}\n");
     let run = field.home.run(&["--as-of", "2025-10-07T12:00:00Z", "predict"]);
     run.refuses(3, &["GBP/USD", "less than 0.2", "costs: {pairs: {GBP/USD"]);
+    let doctor = field.home.run(&["--as-of", NOW, "doctor"]);
+    doctor.refuses(3, &[]);
+    assert!(doctor.stdout.contains("a round trip of GBP/USD costs"), "{}", doctor.stdout);
     field.written("    costs: {pairs: {USD/JPY: {spread: 0.009}}}\n");
     field.home.run(&["status"]).refuses(3, &["USD/JPY is no pair of this line"]);
 }

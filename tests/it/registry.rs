@@ -658,7 +658,7 @@ fn the_doctor_names_what_is_wrong_and_mends_what_is_safe() {
         as_of: as_of(),
         host_at: Some(field.db().health().expect("asked").at),
         connect: &connect,
-        balance: &|_| Err(Fault::input("no candles").into()),
+        labels: &|_| Err(Fault::input("no candles").into()),
     };
     let failed = |diagnosis: &doctor::Diagnosis| -> Vec<String> {
         let bad = diagnosis.checks.iter().filter(|check| check.status == doctor::Health::Fail);
