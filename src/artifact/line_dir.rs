@@ -242,9 +242,12 @@ impl LineDir {
             let written = (|| {
                 let (folder, leaf) = make_folders(&dir, file, &mut folders)?;
                 let folder = folder.as_fd();
-                // Where links fail (another file system, a file that is gone), the bytes are here.
+                // Where links fail (another file system, a file that is gone or damaged), the bytes are here.
                 let is_linked = files.same_as.get(file).is_some_and(|(version, theirs)| {
-                    self.link_from(version, theirs, folder, leaf).is_ok()
+                    let theirs = format!("{version}/{theirs}");
+                    let is_same = read_file(self.dir.as_fd(), &theirs)
+                        .is_ok_and(|found| found.is_ok_and(|found| found == bytes));
+                    is_same && self.link_from(&theirs, folder, leaf).is_ok()
                 });
                 if is_linked { Ok(()) } else { write_file(folder, leaf, bytes) }
             })();
@@ -260,17 +263,10 @@ impl LineDir {
         Ok(Staged { run_id, manifest_sha256: sha256_hex(sums.as_bytes()) })
     }
 
-    fn link_from(
-        &self,
-        version: &Version,
-        theirs: &str,
-        folder: BorrowedFd<'_>,
-        leaf: &str,
-    ) -> Result<(), Errno> {
-        let (from, name) = open_folder_of(self.dir.as_fd(), &format!("{version}/{theirs}")).map(
-            |(fd, name)| (fd.expect("a version's file lies in its directory"), name.to_owned()),
-        )?;
-        retry_on_intr(|| fs::linkat(&from, &name, folder, leaf, AtFlags::empty()))
+    fn link_from(&self, theirs: &str, folder: BorrowedFd<'_>, leaf: &str) -> Result<(), Errno> {
+        let (from, name) = open_folder_of(self.dir.as_fd(), theirs)?;
+        let from = from.as_ref().map_or(self.dir.as_fd(), OwnedFd::as_fd);
+        retry_on_intr(|| fs::linkat(from, name, folder, leaf, AtFlags::empty()))
     }
 
     /// Gives staged files their version's name: the point after which they are immutable.
@@ -818,7 +814,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        artifact::{HISTORY, MODEL, SCHEMA},
+        artifact::{HISTORY, MODEL, SCHEMA, member_path},
         fault::{Exit, find},
     };
 
@@ -984,6 +980,72 @@ mod tests {
         symlink(&elsewhere, &model).expect("linked");
         let error = dir.open_version(&version("v1.0")).expect_err("a link");
         assert!(error.to_string().contains("model.safetensors: is a symbolic link"), "{error}");
+    }
+
+    /// A version whose folder `members/v1.0` holds the weights of v1.0.
+    fn mixture(of: &str) -> (VersionFiles, String) {
+        let mut files = files(of);
+        let weights = files.require(MODEL).expect("weights").to_vec();
+        let path = member_path("v1.0".parse().expect("a member"), MODEL);
+        files.insert_same(&path, weights, (version("v1.0"), MODEL)).expect("a name");
+        (files, path)
+    }
+
+    #[test]
+    fn a_member_is_a_hard_link_where_the_other_file_is_the_same_and_a_copy_where_not() {
+        let home = home();
+        let dir = LineDir::create(&home.models, &line()).expect("made");
+        publish(&dir, "v1.0");
+        let first = dir.version_path(&version("v1.0")).join(MODEL);
+        let inode = |path: &Path| path.metadata().expect("it is there").ino();
+        let member = |of: &str| {
+            let (files, path) = mixture(of);
+            let staged = dir.stage(RUN, &files).expect("staged");
+            dir.seal(staged, &version(of)).expect("sealed");
+            let read = dir.open_version(&version(of)).expect("whole in itself").files;
+            assert!(read.iter().eq(files.iter()), "{of}");
+            inode(&dir.version_path(&version(of)).join(path))
+        };
+        assert_eq!(member("v1.1"), inode(&first));
+        // Damaged in place: the bytes that were read before go in, not the damage.
+        std::fs::remove_file(&first).expect("removed");
+        write(&first, b"damaged");
+        assert_ne!(member("v1.2"), inode(&first));
+        std::fs::remove_dir_all(dir.version_path(&version("v1.0"))).expect("removed");
+        member("v1.3");
+        dir.open_version(&version("v1.1")).expect("the link outlives the version it came from");
+    }
+
+    #[test]
+    fn what_is_wrong_below_members_is_named_by_its_path() {
+        let home = home();
+        let dir = LineDir::create(&home.models, &line()).expect("made");
+        let (files, path) = mixture("v1.1");
+        let staged = dir.stage(RUN, &files).expect("staged");
+        dir.seal(staged, &version("v1.1")).expect("sealed");
+        let at = dir.version_path(&version("v1.1"));
+        let problems = || dir.inspect(&version("v1.1")).expect("read").problems;
+        for stray in ["members/notes.txt", "members/v1.0/notes.txt"] {
+            write(&at.join(stray), b"mine");
+            let found = problems();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].harmless && found[0].file.as_deref() == Some(stray), "{found:?}");
+            std::fs::remove_file(at.join(stray)).expect("removed");
+        }
+        let (file, folder) = (at.join(&path), at.join("members/v1.0"));
+        let whole = std::fs::read(&file).expect("published");
+        write(&file, &whole[1..]);
+        let error = dir.open_version(&version("v1.1")).expect_err("damaged");
+        assert_eq!(exit(&error), Some(Exit::Integrity));
+        assert!(error.to_string().contains(&path), "{error}");
+        write(&file, &whole);
+        let elsewhere = home.models.join("elsewhere");
+        std::fs::rename(&folder, &elsewhere).expect("moved");
+        let error = dir.open_version(&version("v1.1")).expect_err("gone");
+        assert!(error.to_string().contains("is missing"), "{error}");
+        symlink(&elsewhere, &folder).expect("linked");
+        let error = dir.open_version(&version("v1.1")).expect_err("a link");
+        assert!(error.to_string().contains("is a symbolic link"), "{error}");
     }
 
     #[test]
