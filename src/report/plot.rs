@@ -235,7 +235,10 @@ impl Frame<'_> {
         let (class, tip) = if is_back { ("down", 6.0) } else { ("up", -6.0) };
         let (anchor, shift) = if px > WIDTH * 0.6 { ("end", -5.0) } else { ("start", 5.0) };
         html! {
-            line.level x1=(at(px)) x2=(at(px)) y1=(TOP) y2=(self.height - BOTTOM) {}
+            // Where moves are many, a line each would be all that is seen.
+            @if is_back || name.is_some() {
+                line.level x1=(at(px)) x2=(at(px)) y1=(TOP) y2=(self.height - BOTTOM) {}
+            }
             path class=(class) d=(format!("M{} {}L{} {}L{} {}Z", at(px - 6.0), at(py - tip), at(px + 6.0), at(py - tip), at(px), at(py + tip))) {
                 title { (said) }
             }
